@@ -1,0 +1,71 @@
+"""Every error Pruners raises on purpose; each message names the thing, the value and what to do."""
+
+from __future__ import annotations
+
+
+class PrunersError(Exception):
+    """Base of every error raised on purpose; catch it to catch them all."""
+
+
+class OptionError(PrunersError, ValueError):
+    """An option has an unknown name or a value outside its range."""
+
+
+class UnknownName(PrunersError, LookupError):
+    """No installed plugin has the asked name."""
+
+
+class PluginConflict(PrunersError):
+    """Two installed distributions provide the same name."""
+
+
+class BrokenPlugin(PrunersError):
+    """The asked plugin is installed but cannot be used; the cause is chained."""
+
+
+class NoBackend(PrunersError, TypeError):
+    """No installed backend handles this model."""
+
+
+class PrunerFailed(PrunersError, RuntimeError):
+    """A plugin raised while it was at work; the cause is chained and nothing was changed."""
+
+
+class ScoreError(PrunersError, ValueError):
+    """A pruner's scores cannot be ranked: NaN, a wrong shape, a missing or unknown layer."""
+
+
+class ReadOnlyError(PrunersError, TypeError):
+    """A pruner tried to write to the model it was asked to score."""
+
+
+class NeedsData(PrunersError, ValueError):
+    """A pruner needs calibration data or a loss that was not given."""
+
+
+class PatternError(PrunersError, ValueError):
+    """A mask breaks the promise of its pattern."""
+
+
+class SkipLayer(PrunersError):
+    """Raised by a pattern that cannot be laid on a layer: the layer stays dense, the reason is kept."""
+
+
+class RuleError(PrunersError, ValueError):
+    """A rule matches nothing, or its parts contradict each other."""
+
+
+class RecipeError(PrunersError, ValueError):
+    """A recipe has a wrong entry; the message gives its path in the file."""
+
+
+class StateError(PrunersError, ValueError):
+    """A saved state does not belong to this session."""
+
+
+class PatternLimit(UserWarning):
+    """A pattern cannot reach the sparsity it was asked for and stops at its own limit."""
+
+
+class SkippedLayer(UserWarning):
+    """A layer was left dense, with the reason."""

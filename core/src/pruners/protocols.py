@@ -1,0 +1,246 @@
+"""What the parts of Pruners expect of each other: structural, so a plugin inherits nothing.
+
+Axes are words: a weight is ``(out, in, *kernel)`` on every framework, a dense layer's
+``(out, in)``, an activation ``(batch, channel, ...)``. Sparsity is the fraction that is
+zero, 0 to 1. Steps are optimiser steps (or epochs) from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .selection.ranking import Ranking
+
+Array = Any
+Unit = Literal["weight", "channel"]
+Loss = Callable[[Any, Any], Any]
+"""``loss(model, batch) -> scalar``: runs the model on one batch and returns what to minimise."""
+
+
+class Ops(Protocol):
+    """The array functions a pruner may call, named as in the Python array API standard.
+
+    Every backend gives at least: ``abs sign sqrt square exp log where maximum minimum clip
+    sum prod mean std max min argsort sort take reshape permute_dims expand_dims matmul
+    zeros_like ones_like asarray astype concat isfinite``, and the dtypes ``float32`` and
+    ``float64``. They run on the device where the model's weights are.
+    """
+
+    def abs(self, x: Array, /) -> Array: ...
+    def sum(self, x: Array, /, *, axis: Any = None, keepdims: bool = False) -> Array: ...
+    def astype(self, x: Array, dtype: Any, /) -> Array: ...
+
+
+class View(Protocol):
+    """One open model as a pruner sees it: read-only, canonical layout."""
+
+    weights: Mapping[str, Array]
+    """``{parameter name: (out, in, *kernel) array}`` of the layers to score."""
+
+    ops: Ops
+    prepared: Mapping[str, float]
+    """What `Prepares.prepare` returned when the session began; empty otherwise."""
+
+    def activations(self, gradients: bool = False) -> Iterator[tuple[Any, ...]]:
+        """Yield ``(layer, z)``, or ``(layer, z, dz)``, batch by batch; nothing is stored.
+
+        `layer` is a key of `weights`, `z` the layer's output ``(batch, channel, ...)``
+        and `dz` the gradient of the loss with respect to it.
+        """
+        ...
+
+    def gradients(self) -> Mapping[str, Array]:
+        """Return the mean loss gradient of each weight over the calibration batches."""
+        ...
+
+
+class Pruner(Protocol):
+    """Ranks units: one score per weight or per output channel; the larger is kept."""
+
+    unit: Unit
+
+    def scores(self, view: View) -> Mapping[str, Any]:
+        """Return ``{name: scores}`` with the names and, for weights, the shapes of `view.weights`.
+
+        An array of the model's framework, a NumPy array, or `pruners.Magnitude`.
+        """
+        ...
+
+
+@runtime_checkable
+class Allocates(Protocol):
+    """Optional, for pruners that decide themselves how much of each layer goes."""
+
+    def allocate(self, view: View, sparsity: float) -> Mapping[str, float]:
+        """Return the sparsity of each layer, in [0, 1), for the asked strength `sparsity`."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """Optional, for pruners that measure something once, before anything is pruned."""
+
+    def prepare(self, view: View) -> Mapping[str, float]:
+        """Return plain numbers; they come back as `view.prepared` and are saved with the session."""
+        ...
+
+
+class Scheduler(Protocol):
+    """Says how sparse a layer should be at a step, and when masks are recomputed."""
+
+    def sparsity(self, step: int) -> float:
+        """Return the fraction of weights that are zero after `step`, in [0, 1)."""
+        ...
+
+    def due(self, step: int) -> bool:
+        """Return whether masks are recomputed at `step`."""
+        ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """Optional, for schedules whose ends can be set from outside.
+
+    A rule's ``sparsity=`` sets the end, ``restore=True`` sets the beginning.
+    """
+
+    def between(self, initial: float | None, final: float | None) -> Scheduler:
+        """Return this schedule from `initial` to `final`; None leaves an end as it is."""
+        ...
+
+
+class Pattern(Protocol):
+    """Says where zeros may lie in a layer."""
+
+    def mask(self, ranking: Ranking, sparsity: float) -> np.ndarray:
+        """Return the bool mask ``(out, in, *kernel)``, True where kept, exact under ties.
+
+        May raise `pruners.SkipLayer` with the reason why the pattern cannot lie here.
+        """
+        ...
+
+    def check(self, mask: np.ndarray) -> None:
+        """Raise `pruners.PatternError` if `mask` breaks the pattern."""
+        ...
+
+
+@frozen(kw_only=True)
+class Layer:
+    """One weight that can be pruned: a parameter and the module that owns it."""
+
+    name: str
+    """The parameter's name, for example ``"features.0.weight"``."""
+    module: str
+    """The owner's name, for example ``"features.0"``; empty for the model itself."""
+    type: str
+    """The owner's type name, for example ``"Conv2d"``."""
+    shape: tuple[int, ...]
+    """Canonical shape ``(out, in, *kernel)``."""
+    default: bool = True
+    """Whether wildcards reach it; biases, norms and loose parameters must be named in full."""
+    aliases: tuple[str, ...] = ()
+    """Other names of the same parameter, where weights are tied."""
+    bases: tuple[str, ...] = ()
+    """Names of the owner's type and of the types it is built on, nearest first."""
+
+    @property
+    def size(self) -> int:
+        """Number of weights."""
+        count = 1
+        for length in self.shape:
+            count *= length
+        return count
+
+
+class OpenModel(Protocol):
+    """One model, opened by its backend; all arrays cross here as NumPy in canonical layout."""
+
+    layers: Mapping[str, Layer]
+    """Every float parameter, by name, in the model's own order."""
+
+    def view(
+        self,
+        names: Sequence[str],
+        *,
+        data: Iterable[Any] | None = None,
+        loss: Loss | None = None,
+        prepared: Mapping[str, float] | None = None,
+    ) -> View:
+        """Return the read-only view a pruner scores."""
+        ...
+
+    def read(self, name: str) -> np.ndarray:
+        """Return one weight ``(out, in, *kernel)``, without a copy where memory allows."""
+        ...
+
+    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Put weights back, bit for bit, in place: parameters keep their identity."""
+        ...
+
+    def host(self, array: Array) -> np.ndarray:
+        """Return any array of this framework as NumPy, without a copy where memory allows."""
+        ...
+
+    def native(self, name: str, array: np.ndarray) -> Array:
+        """Return a canonical NumPy array as this framework's, laid out as the parameter is."""
+        ...
+
+    def keeper(
+        self, masks: Mapping[str, np.ndarray], *, optimizer: Any = None, gradients: bool = False
+    ) -> Keeper:
+        """Return the object that keeps these masks' zeros; nothing is changed yet."""
+        ...
+
+    def save(self, path: str) -> None:
+        """Write the weights to a file that this framework's users can read."""
+        ...
+
+
+class Keeper(Protocol):
+    """Keeps the zeros of one model zero."""
+
+    automatic: bool
+    """Whether the optimizer calls `apply` by itself after each of its steps."""
+
+    def apply(self) -> None:
+        """Set every pruned weight to +0.0, in place."""
+        ...
+
+    def update(self, masks: Mapping[str, np.ndarray]) -> None:
+        """Take new masks for some layers, apply them, clear the optimizer's state there."""
+        ...
+
+    def close(self) -> None:
+        """Take every hook off the model and the optimizer."""
+        ...
+
+
+class Backend(Protocol):
+    """Adapter to one framework."""
+
+    name: str
+
+    def handles(self, model: object) -> bool:
+        """Return whether `model` belongs to this framework."""
+        ...
+
+    def open(self, model: Any) -> OpenModel:
+        """Return the model opened: its layers, and ways to read and write them."""
+        ...
+
+
+@frozen
+class Magnitude:
+    """Scores that are the absolute values of `array`, without computing them.
+
+    A pruner that ranks by magnitude returns ``Magnitude(w)``: selection clears the sign bit
+    as it reads, so no second copy of the weights is made.
+    """
+
+    array: Array = field(eq=False)
