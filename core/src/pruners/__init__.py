@@ -1,3 +1,149 @@
-"""Neural-network pruning in which every algorithm and every framework is a plugin."""
+"""Neural-network pruning in which every algorithm and every framework is a plugin.
 
+Nothing heavy is imported here: a public name is loaded when it is first used, so that
+``import pruners`` and listing plugins load no array library.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    BrokenPlugin,
+    NeedsData,
+    NoBackend,
+    OptionError,
+    PatternError,
+    PatternLimit,
+    PluginConflict,
+    PrunerFailed,
+    PrunersError,
+    ReadOnlyError,
+    RecipeError,
+    RuleError,
+    ScoreError,
+    SkipLayer,
+    SkippedLayer,
+    StateError,
+    UnknownName,
+)
 from .hooks import hookimpl
+from .protocols import (
+    Allocates,
+    Backend,
+    Bounded,
+    Keeper,
+    Layer,
+    Magnitude,
+    OpenModel,
+    Ops,
+    Pattern,
+    Prepares,
+    Pruner,
+    Scheduler,
+    View,
+)
+from .registry import Failure, Installed, Plugin, installed, pattern, pruner, schedule
+from .specs import BackendSpec, PatternSpec, PrunerSpec, SchedulerSpec
+
+if TYPE_CHECKING:
+    from .api import masks, prune, scores
+    from .config_list import rules_from_config_list
+    from .recipes import Recipe, recipe
+    from .reports import Report, report
+    from .rules import Rule
+    from .scan import Sensitivities, sensitivity
+    from .session import Pruning, Sparsity, Update, attach
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Pruning": "session",
+    "Recipe": "recipes",
+    "Report": "reports",
+    "Rule": "rules",
+    "Sensitivities": "scan",
+    "Sparsity": "session",
+    "Update": "session",
+    "attach": "session",
+    "masks": "api",
+    "prune": "api",
+    "recipe": "recipes",
+    "report": "reports",
+    "rules_from_config_list": "config_list",
+    "scores": "api",
+    "sensitivity": "scan",
+}
+
+__all__ = [
+    "Allocates",
+    "Backend",
+    "BackendSpec",
+    "Bounded",
+    "BrokenPlugin",
+    "Failure",
+    "Installed",
+    "Keeper",
+    "Layer",
+    "Magnitude",
+    "NeedsData",
+    "NoBackend",
+    "OpenModel",
+    "Ops",
+    "OptionError",
+    "Pattern",
+    "PatternError",
+    "PatternLimit",
+    "PatternSpec",
+    "Plugin",
+    "PluginConflict",
+    "Prepares",
+    "Pruner",
+    "PrunerFailed",
+    "PrunerSpec",
+    "PrunersError",
+    "Pruning",
+    "ReadOnlyError",
+    "Recipe",
+    "RecipeError",
+    "Report",
+    "Rule",
+    "RuleError",
+    "Scheduler",
+    "SchedulerSpec",
+    "ScoreError",
+    "Sensitivities",
+    "SkipLayer",
+    "SkippedLayer",
+    "Sparsity",
+    "StateError",
+    "UnknownName",
+    "Update",
+    "View",
+    "attach",
+    "hookimpl",
+    "installed",
+    "masks",
+    "pattern",
+    "prune",
+    "pruner",
+    "recipe",
+    "report",
+    "rules_from_config_list",
+    "schedule",
+    "scores",
+    "sensitivity",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'pruners' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

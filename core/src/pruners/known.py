@@ -1,0 +1,26 @@
+"""First-party names and the packages they are in, so that an unknown name can say what to install."""
+
+from __future__ import annotations
+
+PACKAGES = {
+    ("backend", "numpy"): "pruners-numpy",
+    ("backend", "torch"): "pruners-torch",
+    ("pattern", "bank"): "pruners-bank",
+    ("pattern", "block"): "pruners-block",
+    ("pattern", "nm"): "pruners-nm",
+    ("pruner", "level"): "pruners-level",
+    ("pruner", "random"): "pruners-random",
+    ("pruner", "sensitivity"): "pruners-sensitivity",
+    ("schedule", "agp"): "pruners-agp",
+    ("schedule", "constant"): "pruners-constant",
+    ("schedule", "exponential"): "pruners-exponential",
+    ("schedule", "linear"): "pruners-linear",
+    ("schedule", "moffett"): "pruners-moffett",
+    ("schedule", "one-shot"): "pruners-constant",
+    ("schedule", "paddle"): "pruners-paddle",
+    ("schedule", "paddle-static"): "pruners-paddle",
+}
+"""``(kind, name) -> package`` of every plugin this project publishes."""
+
+FRAMEWORKS = {"numpy": "pruners-numpy", "torch": "pruners-torch"}
+"""Top-level module of a model's type -> the package with its backend."""
