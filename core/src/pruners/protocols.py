@@ -212,8 +212,8 @@ class Keeper(Protocol):
         """Set every pruned weight to +0.0, in place."""
         ...
 
-    def update(self, masks: Mapping[str, np.ndarray]) -> None:
-        """Take new masks for some layers, apply them, clear the optimizer's state there."""
+    def update(self, masks: Mapping[str, np.ndarray], *, clear: bool = True) -> None:
+        """Take new masks for some layers and apply them; clear the optimizer's state there."""
         ...
 
     def close(self) -> None:

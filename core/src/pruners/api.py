@@ -1,0 +1,197 @@
+"""One call, one answer: scores, masks, and pruning in one shot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from .plans import make_plans, warn_skipped
+from .protocols import Loss, OpenModel, Pattern, Pruner
+from .registry import backend_for
+from .rules import Match, Rule, assign
+from .scoring import Scorer, as_pruner
+
+
+def scores(
+    model: Any,
+    pruner: str | Pruner = "level",
+    *,
+    match: Match = "*",
+    data: Iterable[Any] | None = None,
+    loss: Loss | None = None,
+) -> dict[str, Any]:
+    """
+    Return the score a pruner gives each weight; nothing is changed.
+
+    Parameters
+    ----------
+    model : object
+        A model of any installed backend.
+    pruner : str or Pruner, default "level"
+        What ranks the weights.
+    match : str, sequence of str, or function, default "*"
+        The layers to score, as in `pruners.Rule`.
+    data : iterable of batches, optional
+        Calibration batches, for pruners that need them; read again at every call.
+    loss : function, optional
+        ``loss(model, batch) -> scalar``, for pruners that need gradients.
+
+    Returns
+    -------
+    dict of str to array
+        ``{parameter name: scores}``, arrays of the model's framework with the parameter's
+        shape; larger is kept.
+
+    Raises
+    ------
+    NoBackend, UnknownName, RuleError, NeedsData, ScoreError, PrunerFailed
+        When the model, the pruner, the match, the data or the scores are not usable.
+
+    Examples
+    --------
+    >>> import numpy as np, pruners
+    >>> pruners.scores({"w": np.array([[3.0, -1.0]])}, "level")
+    {'w': array([[3., 1.]])}
+    """
+    opened = backend_for(model).open(model)
+    (names,) = assign([Rule(match)], opened.layers)
+    scorer = Scorer(opened, as_pruner(pruner), names, data, loss)
+    return {name: opened.native(name, ranking.values()) for name, ranking in scorer.rankings().items()}
+
+
+def masks(
+    model: Any,
+    pruner: str | Pruner = "level",
+    *,
+    sparsity: float | Mapping[str, float],
+    match: Match = "*",
+    scope: Literal["layer", "model"] = "layer",
+    pattern: str | Pattern | None = None,
+    rounding: Any = "floor",
+    normaliser: str = "none",
+    min_keep: int = 1,
+    budget: str = "uniform",
+    data: Iterable[Any] | None = None,
+    loss: Loss | None = None,
+) -> dict[str, Any]:
+    """
+    Return the masks that pruning would give; nothing is changed.
+
+    Parameters
+    ----------
+    model : object
+        A model of any installed backend.
+    pruner : str or Pruner, default "level"
+        What ranks the weights.
+    sparsity : float or {str: float}
+        Fraction of weights that become zero, in [0, 1); or one for each parameter.
+    match, scope, pattern, rounding, normaliser, min_keep, budget
+        As in `pruners.Rule`.
+    data, loss
+        For pruners that look at data, as in `pruners.scores`.
+
+    Returns
+    -------
+    dict of str to bool array
+        ``{parameter name: mask}``, arrays of the model's framework with the parameter's
+        shape; True where kept.
+
+    Raises
+    ------
+    NoBackend, UnknownName, RuleError, OptionError, NeedsData, ScoreError, PrunerFailed
+        When the model or a part is not usable; the model is as it was.
+
+    Notes
+    -----
+    Counts are exact under ties: equal scores go from the lowest index up.
+
+    Examples
+    --------
+    >>> import numpy as np, pruners
+    >>> pruners.masks({"w": np.array([[3.0, -1.0], [0.5, -2.0]])}, "level", sparsity=0.5)
+    {'w': array([[ True, False],
+           [False,  True]])}
+    """
+    opened = backend_for(model).open(model)
+    rule = Rule(
+        match,
+        pruner=pruner,
+        sparsity=sparsity,
+        scope=scope,
+        pattern=pattern,
+        rounding=rounding,
+        normaliser=normaliser,
+        min_keep=min_keep,
+        budget=budget,
+    )
+    found = _one_shot(opened, rule, data, loss)
+    return {name: opened.native(name, mask) for name, mask in found.items()}
+
+
+def prune(
+    model: Any,
+    pruner: str | Pruner | Rule | Iterable[Rule] = "level",
+    *,
+    data: Iterable[Any] | None = None,
+    loss: Loss | None = None,
+    **options: Any,
+) -> Any:
+    """
+    Set the lowest-ranked weights to zero, once, in place.
+
+    Parameters
+    ----------
+    model : object
+        A model of any installed backend; its parameters keep their identity.
+    pruner : str, Pruner, or rules
+        What ranks the weights; or one or several `pruners.Rule` that say everything.
+    data, loss
+        For pruners that look at data, as in `pruners.scores`.
+    **options
+        The options of `pruners.Rule`: ``sparsity`` and, where wanted, ``match``, ``scope``,
+        ``pattern``, ``rounding``, ``normaliser``, ``min_keep``, ``budget``, ``types``, ``exclude``.
+
+    Returns
+    -------
+    object
+        The same model. Nothing keeps the zeros afterwards: to train on, use `pruners.attach`.
+
+    Raises
+    ------
+    NoBackend, UnknownName, RuleError, OptionError, NeedsData, ScoreError, PrunerFailed
+        When the model or a part is not usable; the model is as it was.
+
+    Examples
+    --------
+    >>> import numpy as np, pruners
+    >>> pruners.prune({"w": np.array([[3.0, -1.0], [0.5, -2.0]])}, "level", sparsity=0.5)
+    {'w': array([[ 3.,  0.],
+           [ 0., -2.]])}
+    """
+    opened = backend_for(model).open(model)
+    if isinstance(pruner, str) or callable(getattr(pruner, "scores", None)):
+        rules: Any = Rule(options.pop("match", "*"), pruner=pruner, **options)
+    else:
+        rules = pruner
+    keeper = opened.keeper(_one_shot(opened, rules, data, loss))
+    keeper.apply()
+    keeper.close()
+    return model
+
+
+def _one_shot(
+    opened: OpenModel, rules: Any, data: Iterable[Any] | None, loss: Loss | None
+) -> dict[str, np.ndarray]:
+    """Return the masks of every rule at the end of its schedule."""
+    found: dict[str, np.ndarray] = {}
+    for plan in make_plans(rules, opened, data=data, loss=loss):
+        selection = plan.select(opened, END, data=data, loss=loss)
+        warn_skipped(selection.skipped)
+        found.update(selection.masks)
+    return found
+
+
+END = 2**62
+"""A step after the end of every schedule."""

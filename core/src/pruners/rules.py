@@ -1,0 +1,228 @@
+"""Which layers are pruned how: rules, and how they find their layers."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from attrs import field, frozen, validators
+
+from .errors import RuleError
+from .protocols import Layer, Pattern, Pruner, Scheduler
+
+Match = str | Sequence[str] | Callable[[Layer], bool]
+WILD = frozenset("*?[")
+
+
+def _globs(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _match(value: Any) -> Any:
+    return value if callable(value) else _globs(value)
+
+
+def _exclude(value: Any) -> Any:
+    return value if isinstance(value, bool) else _globs(value)
+
+
+def _sparsity(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): float(each) for name, each in value.items()}
+    return None if value is None else float(value)
+
+
+def _not_negative(_: Any, __: Any, value: Any) -> None:
+    values = value if isinstance(value, Mapping) else {"": value}
+    for name, each in values.items():
+        if each is not None and not each >= 0:
+            where = f" of {name!r}" if name else ""
+            raise RuleError(f"sparsity{where} must be a fraction from 0 up to 1, got {each}")
+
+
+@frozen(init=False)
+class Rule:
+    """
+    Say which layers are pruned, by what, how far, where and when.
+
+    Parameters
+    ----------
+    match : str, sequence of str, or function, default "*"
+        Globs on parameter names (``"fc.weight"``) or module names (``"features.*"``), or a
+        function ``Layer -> bool``. Wildcards reach the weights of layers; biases, norms and
+        loose parameters are reached only by their full parameter name.
+    pruner : str or Pruner, default "level"
+        What ranks the weights.
+    sparsity : float or {str: float}, optional
+        Fraction of weights that are zero in the end, in [0, 1). A mapping gives each
+        parameter its own and matches just those. Left out where the schedule has its own end.
+    schedule : str or Scheduler, optional
+        When masks are recomputed and how far; without one everything goes at once.
+    pattern : str or Pattern, optional
+        Where zeros may lie; anywhere without one.
+    scope : {"layer", "model"}, default "layer"
+        Whether weights compete within their layer or across all layers of this rule.
+    rounding, normaliser, budget : str
+        Named options of the selection: how a fraction becomes a count, how scores of different
+        layers are made comparable (scope "model"), how one fraction is shared out (scope "layer").
+    min_keep : int, default 1
+        Weights that stay in each layer at least, in scope "model".
+    types : sequence of str
+        Only layers of these types, for example ``("Conv2d", "Linear")``.
+    exclude : str, sequence of str, or bool
+        Globs left out of this rule; True keeps every layer the rule matches dense.
+
+    Raises
+    ------
+    RuleError
+        If a value is out of range, or parts contradict each other.
+
+    Notes
+    -----
+    Of several rules that match a layer, the last one wins.
+
+    Examples
+    --------
+    >>> import pruners
+    >>> pruners.Rule("features.*", sparsity=0.9, pattern="bank").match
+    ('features.*',)
+    """
+
+    match: Any = field(converter=_match)
+    pruner: str | Pruner = field(kw_only=True, default="level")
+    sparsity: float | Mapping[str, float] | None = field(
+        kw_only=True, default=None, converter=_sparsity, validator=_not_negative
+    )
+    schedule: str | Scheduler | None = field(kw_only=True, default=None)
+    pattern: str | Pattern | None = field(kw_only=True, default=None)
+    scope: Literal["layer", "model"] = field(
+        kw_only=True, default="layer", validator=validators.in_(("layer", "model"))
+    )
+    rounding: Any = field(kw_only=True, default="floor")
+    normaliser: str = field(kw_only=True, default="none")
+    min_keep: int = field(kw_only=True, default=1, validator=validators.ge(0))
+    budget: str = field(kw_only=True, default="uniform")
+    types: tuple[str, ...] = field(kw_only=True, default=(), converter=_globs)
+    exclude: bool | tuple[str, ...] = field(kw_only=True, default=(), converter=_exclude)
+
+    def __init__(self, match: Match = "*", **options: Any) -> None:
+        try:
+            self.__attrs_init__(match, **options)
+        except RuleError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise RuleError(f"rule {match!r}: {_explain(error)}") from error
+        if isinstance(self.sparsity, Mapping) and self.scope == "model":
+            raise RuleError(f"rule {match!r}: a sparsity per parameter needs scope='layer', not 'model'")
+
+    def matches(self, layer: Layer) -> bool:
+        """Return whether this rule speaks of `layer`."""
+        if isinstance(self.sparsity, Mapping) and not {layer.name, *layer.aliases} & set(self.sparsity):
+            return False
+        if self.types and not {layer.type, *layer.bases} & set(self.types):
+            return False
+        if not isinstance(self.exclude, bool) and any(_reaches(glob, layer) for glob in self.exclude):
+            return False
+        if callable(self.match):
+            return bool(self.match(layer))
+        named = isinstance(self.sparsity, Mapping)
+        return any(_reaches(glob, layer, named) for glob in self.match)
+
+
+def _explain(error: Exception) -> str:
+    text = str(error.args[0] if error.args else error)
+    if "unexpected keyword argument" not in text:
+        return text
+    options = [each.name for each in Rule.__attrs_attrs__]  # type: ignore[attr-defined]
+    near = difflib.get_close_matches(text.split("'")[1], options, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"no option {text.split(chr(39))[1]!r}.{hint} Options: {', '.join(options)}."
+
+
+def _reaches(glob: str, layer: Layer, named: bool = False) -> bool:
+    if glob == layer.name or glob in layer.aliases:
+        return True
+    if not (layer.default or named):
+        return False
+    return any(fnmatchcase(name, glob) for name in (layer.name, layer.module, *layer.aliases))
+
+
+def as_rules(rules: Any) -> tuple[Rule, ...]:
+    """Return rules as a tuple: one rule, several, or a plain ``{parameter name: sparsity}``."""
+    if isinstance(rules, Rule):
+        return (rules,)
+    if isinstance(rules, Mapping):
+        return (Rule(tuple(rules), sparsity=rules),)
+    if isinstance(rules, Iterable) and not isinstance(rules, str):
+        found = tuple(rules)
+        wrong = [rule for rule in found if not isinstance(rule, Rule)]
+        if found and not wrong:
+            return found
+        if wrong:
+            raise RuleError(f"rules must be pruners.Rule, got {wrong[0]!r}; see also pruners.recipe")
+    raise RuleError(
+        f"rules must be a pruners.Rule, a sequence of them, or a dict {{parameter name: sparsity}}, got {rules!r}"
+    )
+
+
+def assign(rules: Sequence[Rule], layers: Mapping[str, Layer]) -> list[list[str]]:
+    """
+    Return, for each rule, the names of the layers it prunes; the last matching rule wins.
+
+    Raises
+    ------
+    RuleError
+        If a rule, or a name in its mapping, matches no layer; near names are listed.
+    """
+    winner: dict[str, int] = {}
+    for index, rule in enumerate(rules):
+        matched = [name for name, layer in layers.items() if rule.matches(layer)]
+        if not matched:
+            raise RuleError(_nothing(rule, layers))
+        if isinstance(rule.sparsity, Mapping):
+            _all_found(rule.sparsity, layers)
+        winner.update(dict.fromkeys(matched, index))
+    return [
+        [name for name in layers if winner.get(name) == index and rule.exclude is not True]
+        for index, rule in enumerate(rules)
+    ]
+
+
+def _all_found(wanted: Mapping[str, float], layers: Mapping[str, Layer]) -> None:
+    known = {alias for layer in layers.values() for alias in (layer.name, *layer.aliases)}
+    for name in wanted:
+        if name not in known:
+            raise RuleError(f"no parameter named {name!r}.{_near([name], sorted(known))}")
+
+
+def _nothing(rule: Rule, layers: Mapping[str, Layer]) -> str:
+    if callable(rule.match):
+        return f"rule with function {rule.match!r} matches no layer. Layers: {_some(list(layers))}."
+    wanted = list(rule.sparsity) if isinstance(rule.sparsity, Mapping) else list(rule.match)
+    names = sorted({each for layer in layers.values() for each in (layer.name, layer.module) if each})
+    text = f"rule {wanted[0] if len(wanted) == 1 else wanted!r} matches no layer."
+    loose = [
+        name
+        for name, layer in layers.items()
+        if not layer.default and any(fnmatchcase(name, glob) for glob in wanted)
+    ]
+    if loose:
+        return f"{text} Name {_some(loose)} in full to prune it: wildcards reach only weights of layers."
+    if rule.types:
+        types = sorted({layer.type for layer in layers.values()})
+        text += f" It asks for types {', '.join(rule.types)}; the model has {', '.join(types)}."
+    return text + _near(wanted, names)
+
+
+def _near(wanted: Sequence[str], names: Sequence[str]) -> str:
+    stems = [name.strip("*?[].") for name in wanted]
+    near = [close for stem in stems for close in difflib.get_close_matches(stem, names, n=3)]
+    near += [name for name in names for stem in stems if stem and stem in name and name not in near]
+    return f" Near names: {_some(near)}." if near else f" Layers: {_some(names)}."
+
+
+def _some(names: Sequence[str], limit: int = 8) -> str:
+    shown = ", ".join(repr(name) for name in names[:limit])
+    return f"{shown}, and {len(names) - limit} more" if len(names) > limit else shown or "none"
