@@ -1,0 +1,64 @@
+"""Figures; matplotlib is optional and imported only when one is drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import PrunersError
+
+if TYPE_CHECKING:
+    from .sensitivities import Sensitivities
+
+INK, PALE = "#23282d", "#d5d9dd"
+LINES_WITH_LEGEND = 12
+"""Up to so many layers a legend names each line; beyond, colour stands for depth."""
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Return an empty matplotlib figure that needs no display, sizes in inches."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise PrunersError("drawing needs matplotlib: pip install pruners[plot]") from error
+    return Figure(figsize=(width, height), dpi=150, layout="constrained", facecolor="white")
+
+
+def clean(axes: Any) -> None:
+    """Take away what carries no information: top and right frame, dark ticks."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(PALE)
+    axes.tick_params(colors=INK, length=0, labelsize=8)
+    axes.grid(axis="y", color=PALE, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def sensitivity_figure(found: Sensitivities) -> Any:
+    """Return a figure of metric against sparsity, one line per layer, the dense model dashed."""
+    figure = new_figure(8, 4.5)
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    axes = figure.subplots()
+    clean(axes)
+    colours = colormaps["viridis"].resampled(max(2, len(found.layers)))
+    axes.axhline(found.baseline, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+    axes.annotate(
+        f"dense {found.baseline:.4g}",
+        (0, found.baseline),
+        xytext=(0, 3),
+        textcoords="offset points",
+        fontsize=8,
+    )
+    for index, layer in enumerate(found.layers):
+        points = ([0.0, *found.sparsities], [found.baseline, *layer.metrics])
+        axes.plot(*points, color=colours(index), linewidth=1.6, marker="o", markersize=3, label=layer.name)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("sparsity of this layer alone", color=INK)
+    axes.set_ylabel("metric", color=INK)
+    if 0 < len(found.layers) <= LINES_WITH_LEGEND:
+        figure.legend(loc="outside right upper", frameon=False, fontsize=8, title="layer, first to last")
+    elif found.layers:
+        scale = ScalarMappable(Normalize(1, len(found.layers)), colours)
+        figure.colorbar(scale, ax=axes, label="layer, in the model's order")
+    return figure
