@@ -8,6 +8,7 @@ zero, 0 to 1. Steps are optimiser steps (or epochs) from 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from attrs import field, frozen
@@ -173,6 +174,10 @@ class OpenModel(Protocol):
         prepared: Mapping[str, float] | None = None,
     ) -> View:
         """Return the read-only view a pruner scores."""
+        ...
+
+    def guard(self, names: Sequence[str]) -> AbstractContextManager[Any]:
+        """Return a context in which writing to these weights raises `pruners.ReadOnlyError`."""
         ...
 
     def read(self, name: str) -> np.ndarray:

@@ -123,7 +123,8 @@ class Scorer:
         inner = self.opened.view(self.names, data=self.data, loss=self.loss, prepared=self.prepared)
         weights = Watched(inner.weights)
         try:
-            yield WatchedView(weights, inner.ops, inner.prepared, inner.activations, inner.gradients)
+            with self.opened.guard(self.names):
+                yield WatchedView(weights, inner.ops, inner.prepared, inner.activations, inner.gradients)
         except PrunersError:
             raise
         except Exception as error:

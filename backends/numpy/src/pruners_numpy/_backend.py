@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import array_api_compat.numpy as ops
@@ -81,6 +82,10 @@ class NumpyModel:
         weights = {name: _read_only(self.arrays[name]) for name in names}
         return NumpyView(self.model, weights, prepared or {}, data, loss)
 
+    def guard(self, names: Sequence[str]) -> AbstractContextManager[None]:
+        """Return an empty context: the view's arrays refuse writes by themselves."""
+        return nullcontext()
+
     def read(self, name: str) -> np.ndarray:
         """Return one weight, read-only, without a copy."""
         return _read_only(self.arrays[name])
@@ -89,7 +94,8 @@ class NumpyModel:
         """Put weights back, bit for bit, in place."""
         for name, array in arrays.items():
             target = self.arrays[name]
-            np.copyto(target.view(f"V{target.itemsize}"), array.astype(target.dtype, copy=False).view(f"V{target.itemsize}"))
+            bits = f"V{target.itemsize}"
+            np.copyto(target.view(bits), array.astype(target.dtype, copy=False).view(bits))
 
     def host(self, array: Any) -> np.ndarray:
         """Return the array itself."""

@@ -1,0 +1,119 @@
+"""PyTorch modules, opened: canonical weights out, masks and values in, in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import field, frozen
+from torch import Tensor, nn
+
+from pruners import Layer, Loss, OptionError
+
+from ._arrays import to_host, to_tensor
+from ._keeper import TorchKeeper
+from ._layers import Weight, layers, optimizers, unwrapped, weights
+from ._view import ReadOnly, TorchView
+
+
+@frozen
+class TorchBackend:
+    """
+    Adapter to ``torch.nn.Module``.
+
+    Wildcards reach the weights of linear, convolution, transposed convolution, embedding,
+    recurrent and attention layers (packed projections included). Any other float parameter is
+    reached by its full name. Compiled and data-parallel modules are opened at the user's own
+    module, so that names are the same with and without the wrapper.
+
+    Examples
+    --------
+    >>> import torch, pruners
+    >>> layer = torch.nn.Linear(4, 2)
+    >>> pruned = pruners.prune(layer, "level", sparsity=0.5)
+    >>> int((pruned.weight == 0).sum())
+    4
+    """
+
+    name: str = field(default="torch", init=False)
+
+    def handles(self, model: object) -> bool:
+        """Return whether `model` is a ``torch.nn.Module``."""
+        return isinstance(model, nn.Module)
+
+    def open(self, model: nn.Module) -> TorchModel:
+        """Return the module opened."""
+        module = unwrapped(model)
+        found = weights(module)
+        return TorchModel(module, found, layers(found))
+
+
+@frozen(eq=False)
+class TorchModel:
+    """One module, opened."""
+
+    model: nn.Module
+    parameters: Mapping[str, Weight]
+    layers: Mapping[str, Layer]
+
+    def view(
+        self,
+        names: Sequence[str],
+        *,
+        data: Iterable[Any] | None = None,
+        loss: Loss | None = None,
+        prepared: Mapping[str, float] | None = None,
+    ) -> TorchView:
+        """Return the read-only view a pruner scores."""
+        tensors = {name: self._canonical(name) for name in names}
+        return TorchView(self.model, self.parameters, tensors, prepared or {}, data, loss)
+
+    def guard(self, names: Sequence[str]) -> ReadOnly:
+        """Return a context in which writing to these weights raises."""
+        return ReadOnly({name: self.parameters[name].parameter for name in names})
+
+    def read(self, name: str) -> np.ndarray:
+        """Return one weight ``(out, in, *kernel)``, sharing memory where it can; do not write to it."""
+        array = to_host(self._canonical(name))
+        array = array.view()
+        array.flags.writeable = False
+        return array
+
+    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Put weights back, bit for bit, in place: parameters keep their identity."""
+        with torch.no_grad():
+            for name, array in arrays.items():
+                weight = self.parameters[name]
+                weight.parameter.copy_(weight.stored(to_tensor(array)))
+
+    def host(self, array: Any) -> np.ndarray:
+        """Return a tensor, or a NumPy array as it is, as NumPy."""
+        return to_host(array) if isinstance(array, Tensor) else np.asarray(array)
+
+    def native(self, name: str, array: np.ndarray) -> Tensor:
+        """Return an ``(out, in, *kernel)`` array as a tensor laid out as the parameter is, on its device."""
+        weight = self.parameters[name]
+        return weight.stored(to_tensor(array)).contiguous().to(weight.parameter.device)
+
+    def keeper(
+        self, masks: Mapping[str, np.ndarray], *, optimizer: Any = None, gradients: bool = False
+    ) -> TorchKeeper:
+        """Return the object that keeps these masks' zeros; nothing is changed yet."""
+        for name in masks:
+            if self.parameters[name].parameter.device.type == "meta":
+                raise OptionError(f"parameter {name!r} is on the meta device and holds no values to prune")
+        return TorchKeeper(self.parameters, masks, optimizers(optimizer), gradients)
+
+    def save(self, path: str) -> None:
+        """Write the weights as safetensors; tied weights are stored once."""
+        from safetensors.torch import save_model
+
+        save_model(self.model, path)
+
+    def _canonical(self, name: str) -> Tensor:
+        weight = self.parameters[name]
+        if weight.parameter.device.type == "meta":
+            raise OptionError(f"parameter {name!r} is on the meta device and holds no values to read")
+        return weight.canonical(weight.parameter.detach())

@@ -1,0 +1,154 @@
+"""Which parameters of a module are weights, and how each is laid out as (out, in, *kernel)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from attrs import evolve, frozen
+from torch import Tensor, nn
+
+from pruners import Layer, OptionError
+
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_WEIGHTS: tuple[tuple[tuple[type[nn.Module], ...], tuple[str, ...]], ...] = (
+    (
+        (
+            nn.Linear,
+            nn.Bilinear,
+            nn.Conv1d,
+            nn.Conv2d,
+            nn.Conv3d,
+            *_TRANSPOSED,
+            nn.Embedding,
+            nn.EmbeddingBag,
+        ),
+        ("weight",),
+    ),
+    ((nn.MultiheadAttention,), ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")),
+    ((nn.RNNBase,), ("weight_",)),
+    ((nn.RNNCellBase,), ("weight_",)),
+)
+"""Module types and how the names of their weights begin; wildcards reach just these."""
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+@frozen(eq=False)
+class Weight:
+    """One parameter: where it lives, and its way to the canonical layout and back."""
+
+    layer: Layer
+    module: nn.Module
+    attribute: str
+    groups: int = 0
+    """0 for ``(out, in, *kernel)`` as stored; else the groups of a transposed convolution."""
+
+    @property
+    def parameter(self) -> nn.Parameter:
+        """The parameter as the module holds it now."""
+        return getattr(self.module, self.attribute)  # type: ignore[no-any-return]
+
+    def canonical(self, stored: Tensor) -> Tensor:
+        """Return a tensor laid out as the parameter is, as ``(out, in, *kernel)``."""
+        return _swap(stored, self.groups) if self.groups else stored
+
+    def stored(self, canonical: Tensor) -> Tensor:
+        """Return an ``(out, in, *kernel)`` tensor laid out as the parameter is."""
+        return _swap(canonical, self.groups) if self.groups else canonical
+
+
+def _swap(tensor: Tensor, groups: int) -> Tensor:
+    """``(groups * a, b, ...) -> (groups * b, a, ...)``: its own inverse."""
+    if groups == 1:
+        return tensor.transpose(0, 1)
+    parted = tensor.unflatten(0, (groups, tensor.shape[0] // groups))
+    return parted.transpose(1, 2).flatten(0, 1)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the user's module under ``torch.compile`` and data-parallel wrappers."""
+    wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    while True:
+        if isinstance(model, wrappers):
+            model = model.module
+        elif isinstance(model, torch._dynamo.eval_frame.OptimizedModule):
+            model = model._orig_mod
+        else:
+            return model
+
+
+def weights(model: nn.Module) -> dict[str, Weight]:
+    """Return every float parameter by its first name; tied parameters appear once."""
+    found: dict[str, Weight] = {}
+    first: dict[int, str] = {}
+    for name, module_name, module, attribute, parameter in _parameters(model):
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise OptionError(f"parameter {name!r} has no shape yet; run the model once on a batch, then prune")
+        if parameter.dtype not in _FLOATS:
+            continue
+        if id(parameter) in first:
+            known = found[first[id(parameter)]]
+            merged = _merge(known, _weight(name, module_name, module, attribute, parameter))
+            found[first[id(parameter)]] = merged
+            continue
+        first[id(parameter)] = name
+        found[name] = _weight(name, module_name, module, attribute, parameter)
+    return found
+
+
+def _parameters(model: nn.Module) -> Iterator[tuple[str, str, nn.Module, str, nn.Parameter]]:
+    for module_name, module in model.named_modules():
+        for attribute, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            name = f"{module_name}.{attribute}" if module_name else attribute
+            yield name, module_name, module, attribute, parameter
+
+
+def _weight(name: str, module_name: str, module: nn.Module, attribute: str, parameter: nn.Parameter) -> Weight:
+    groups = int(module.groups) if isinstance(module, _TRANSPOSED) and attribute == "weight" else 0
+    weight = Weight(
+        layer=Layer(
+            name=name,
+            module=module_name,
+            type=type(module).__name__,
+            shape=tuple(parameter.shape),
+            default=_is_weight(module, attribute),
+            bases=tuple(base.__name__ for base in type(module).__mro__[:-1]),
+        ),
+        module=module,
+        attribute=attribute,
+        groups=groups,
+    )
+    shape = tuple(weight.canonical(parameter.detach()).shape)
+    return evolve(weight, layer=evolve(weight.layer, shape=shape))
+
+
+def _is_weight(module: nn.Module, attribute: str) -> bool:
+    return any(isinstance(module, types) and attribute.startswith(names) for types, names in _WEIGHTS)
+
+
+def _merge(known: Weight, other: Weight) -> Weight:
+    """Return a tied parameter under both names; it is a weight if any owner says so."""
+    owner = known if known.layer.default or not other.layer.default else other
+    layer = evolve(
+        owner.layer,
+        name=known.layer.name,
+        aliases=(*known.layer.aliases, other.layer.name),
+        default=known.layer.default or other.layer.default,
+    )
+    return evolve(owner, layer=layer)
+
+
+def layers(found: Mapping[str, Weight]) -> dict[str, Layer]:
+    """Return the layers behind the weights."""
+    return {name: weight.layer for name, weight in found.items()}
+
+
+def optimizers(optimizer: Any) -> tuple[torch.optim.Optimizer, ...]:
+    """Return one or several optimizers as a tuple, checked."""
+    listed = () if optimizer is None else optimizer if isinstance(optimizer, (list, tuple)) else (optimizer,)
+    for each in listed:
+        if not isinstance(each, torch.optim.Optimizer):
+            raise OptionError(f"optimizer must be a torch.optim.Optimizer or a list of them, got {type(each).__name__}")
+    return tuple(listed)

@@ -1,0 +1,58 @@
+"""Models for conformance checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from ._arrays import to_tensor
+
+
+class Holder(nn.Module):
+    """A module that holds one weight ``(out, in, *kernel)`` and does nothing with it."""
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+
+def model_from_arrays(arrays: Mapping[str, np.ndarray]) -> nn.Module:
+    """
+    Return a module whose parameters are copies of `arrays`, under the same names.
+
+    Two-axis arrays become linear layers and longer ones convolutions, where the name ends in
+    ``.weight``; anything else becomes a loose parameter.
+    """
+    model = nn.Module()
+    for name, array in arrays.items():
+        owner, _, attribute = name.rpartition(".")
+        parent = model
+        for part in owner.split(".")[:-1]:
+            if not hasattr(parent, part):
+                parent.add_module(part, nn.Module())
+            parent = parent.get_submodule(part)
+        tensor = to_tensor(np.array(array))
+        if not owner:
+            model.register_parameter(attribute, nn.Parameter(tensor))
+            continue
+        parent.add_module(owner.rpartition(".")[2], _layer(tensor, attribute))
+    return model
+
+
+def _layer(tensor: torch.Tensor, attribute: str) -> nn.Module:
+    kinds: dict[int, type[nn.Module]] = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
+    if attribute != "weight" or tensor.ndim < 2 or tensor.ndim > 5 or not tensor.numel():
+        holder = nn.Module()
+        holder.register_parameter(attribute, nn.Parameter(tensor))
+        return holder
+    out, into, *kernel = tensor.shape
+    if tensor.ndim == 2:
+        layer: nn.Module = nn.Linear(into, out, bias=False, dtype=tensor.dtype)
+    else:
+        layer = kinds[tensor.ndim](into, out, tuple(kernel), bias=False, dtype=tensor.dtype)
+    with torch.no_grad():
+        layer.weight.copy_(tensor)  # type: ignore[union-attr, operator]
+    return layer
