@@ -1,0 +1,279 @@
+"""Broken plugins are data: each way of being wrong, installed for real as a fake distribution."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from importlib.metadata import DistributionFinder, MetadataPathFinder
+from pathlib import Path
+
+import pytest
+
+import pruners
+from pruners import registry
+
+GOOD = """
+import pruners
+
+class {cls}:
+    unit = "weight"
+    def scores(self, view):
+        return {{name: view.ops.abs(w) for name, w in view.weights.items()}}
+
+@pruners.hookimpl
+def provide_pruners():
+    yield pruners.PrunerSpec(name="{name}", factory={cls})
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Write a distribution as pip would leave it, and put its folder on the path."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    written = []
+
+    def write(entry: str, source: str, version: str = "0.3", distribution: str | None = None) -> None:
+        distribution = distribution or f"pruners-{entry}"
+        module = f"fake_{entry}_{len(written)}"
+        (tmp_path / f"{module}.py").write_text(textwrap.dedent(source))
+        info = tmp_path / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[pruners]\n{entry} = {module}\n")
+        written.append(module)
+
+    yield write
+    for module in written:
+        sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def discover(tmp_path):
+    """Discover only what the test installed."""
+
+    def run() -> pruners.Installed:
+        context = DistributionFinder.Context(path=[str(tmp_path)])
+        found = [
+            entry
+            for dist in MetadataPathFinder.find_distributions(context)
+            for entry in dist.entry_points
+            if entry.group == "pruners"
+        ]
+        return registry.discover(found)
+
+    return run
+
+
+def only_failure(found: pruners.Installed) -> pruners.Failure:
+    assert len(found.failures) == 1, found
+    return found.failures[0]
+
+
+def test_a_good_plugin_is_listed_with_distribution_and_version(install, discover):
+    install("smallest", GOOD.format(cls="Smallest", name="smallest"), version="1.2")
+    found = discover()
+    assert [(p.kind, p.name, p.distribution, p.version) for p in found.plugins] == [
+        ("pruner", "smallest", "pruners-smallest", "1.2")
+    ]
+    assert found.failures == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        ("import sparse_magic", "ModuleNotFoundError: No module named 'sparse_magic'"),
+        ("raise SystemExit('no GPU')", "SystemExit: no GPU"),
+        ("def oops(:", "SyntaxError"),
+        (
+            GOOD.format(cls="S", name="smallest").replace("def provide_pruners", "def provide_pruner"),
+            "BadPlugin: unknown hook 'provide_pruner'. Did you mean 'provide_pruners'?",
+        ),
+        (
+            GOOD.format(cls="S", name="smallest").replace("@pruners.hookimpl\n", ""),
+            "implements no hook; decorate one of provide_pruners",
+        ),
+        (GOOD.format(cls="S", name="My Pruner"), "ValueError: 'name' must match regex"),
+        (
+            GOOD.format(cls="S", name="smallest").replace("def provide_pruners()", "def provide_pruners(extra)"),
+            "PluginValidationError",
+        ),
+        (
+            "import pruners\n@pruners.hookimpl\ndef provide_pruners():\n    yield 'level'",
+            "BadPlugin: provide_pruners must yield PrunerSpec, it yielded 'level'",
+        ),
+        (
+            "import pruners\n@pruners.hookimpl\ndef provide_pruners():\n    1 / 0\n    yield",
+            "ZeroDivisionError: division by zero",
+        ),
+        (
+            "import pruners\n@pruners.hookimpl\ndef provide_pruners():\n"
+            "    yield pruners.PrunerSpec(name='x', factory='a:b', needs={'telepathy'})",
+            "'needs' has 'telepathy'; a pruner can need activations, gradients",
+        ),
+    ],
+    ids=["import", "exit", "syntax", "misspelled", "undecorated", "name", "arguments", "type", "raises", "needs"],
+)
+def test_what_is_broken_is_recorded_with_its_cause(install, discover, source, cause):
+    install("broken", source)
+    install("fine", GOOD.format(cls="Fine", name="fine"))
+    found = discover()
+    failure = only_failure(found)
+    assert (failure.distribution, failure.version, failure.entry_point) == ("pruners-broken", "0.3", "broken")
+    assert cause in failure.cause
+    assert found.names("pruner") == ("fine",)
+
+
+def test_two_packages_with_one_name_are_both_named_and_neither_is_used(install, discover):
+    install("smallest", GOOD.format(cls="A", name="smallest"), version="0.1")
+    install("other", GOOD.format(cls="B", name="smallest"))
+    found = discover()
+    message = (
+        "pruner 'smallest' is provided by pruners-other 0.3 and pruners-smallest 0.1; uninstall one of them."
+    )
+    assert found.plugins == ()
+    assert {failure.cause for failure in found.failures} == {f"PluginConflict: {message}"}
+    assert {failure.distribution for failure in found.failures} == {"pruners-other", "pruners-smallest"}
+    with pytest.raises(pruners.PluginConflict, match="uninstall one of them"):
+        found.find("pruner", "smallest")
+
+
+def test_a_backend_without_its_framework_is_a_failure_that_names_the_module(install, discover):
+    install(
+        "frame",
+        """
+        import pruners
+
+        @pruners.hookimpl
+        def provide_backends():
+            yield pruners.BackendSpec(name="frame", factory="frame_backend:Frame", modules=("no_such_frame",))
+        """,
+    )
+    found = discover()
+    assert "backend 'frame' needs the module 'no_such_frame'" in only_failure(found).cause
+    with pytest.raises(pruners.BrokenPlugin, match="no_such_frame"):
+        found.find("backend", "frame")
+
+
+def test_a_broken_plugin_asked_for_by_its_entry_point_says_why_and_keeps_the_cause(install, discover):
+    install("magic", "import sparse_magic")
+    with pytest.raises(pruners.BrokenPlugin, match="sparse_magic") as caught:
+        discover().find("pruner", "magic")
+    assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+def test_an_unknown_name_suggests_the_nearest_and_lists_what_is_installed(install, discover):
+    install("smallest", GOOD.format(cls="A", name="smallest"))
+    install("magic", "import sparse_magic")
+    with pytest.raises(pruners.UnknownName) as caught:
+        discover().find("pruner", "smalest")
+    text = str(caught.value)
+    assert "no pruner named 'smalest'. Did you mean 'smallest'? Installed: smallest." in text
+    assert "pruners-magic 0.3 (magic): ModuleNotFoundError" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "package"),
+    [("pruner", "level", "pruners-level"), ("schedule", "agp", "pruners-agp"), ("pattern", "nm", "pruners-nm")],
+)
+def test_a_first_party_name_that_is_not_installed_says_what_to_install(kind, name, package):
+    with pytest.raises(pruners.UnknownName, match=f"pip install {package}"):
+        registry.discover([]).find(kind, name)
+
+
+def test_a_misspelled_first_party_name_says_what_to_install():
+    with pytest.raises(pruners.UnknownName, match=r"Did you mean 'level'\? \(pip install pruners-level\)"):
+        registry.discover([]).find("pruner", "levl")
+
+
+def test_every_known_first_party_name_has_its_package():
+    for (kind, name), package in registry.PACKAGES.items():
+        with pytest.raises(pruners.UnknownName, match=f"pip install {package}"):
+            registry.discover([]).find(kind, name)
+
+
+@pytest.fixture
+def pretend(monkeypatch):
+    """Make the process see one set of plugins only."""
+
+    def see(found: pruners.Installed) -> None:
+        monkeypatch.setattr(registry, "installed", lambda: found)
+
+    return see
+
+
+def test_options_are_checked_by_name_and_by_value(install, discover, pretend):
+    install(
+        "power",
+        """
+        import pruners
+        from attrs import field, frozen, validators
+
+        @frozen
+        class Power:
+            p: float = field(default=2.0, validator=validators.gt(0))
+            unit = "weight"
+            def scores(self, view):
+                return {}
+
+        @pruners.hookimpl
+        def provide_pruners():
+            yield pruners.PrunerSpec(name="power", factory=Power)
+        """,
+    )
+    pretend(discover())
+    assert registry.pruner("power", p=3.0).p == 3.0
+    with pytest.raises(pruners.OptionError, match=r"pruner 'power': 'p' must be > 0: 0"):
+        registry.pruner("power", p=0)
+    with pytest.raises(pruners.OptionError, match=r"'powr'.*Options: p\."):
+        registry.pruner("power", powr=1)
+    with pytest.raises(pruners.OptionError, match=r"could not convert|not supported|must be"):
+        registry.pruner("power", p="big")
+
+
+def test_a_factory_that_cannot_be_imported_names_the_distribution(install, discover, pretend):
+    install(
+        "late",
+        """
+        import pruners
+
+        @pruners.hookimpl
+        def provide_pruners():
+            yield pruners.PrunerSpec(name="late", factory="no_such_module:Late")
+        """,
+    )
+    pretend(discover())
+    with pytest.raises(pruners.BrokenPlugin, match=r"pruner 'late' of pruners-late 0\.3 cannot be loaded"):
+        registry.pruner("late")
+
+
+def test_a_model_no_backend_handles_says_what_is_installed():
+    with pytest.raises(pruners.NoBackend, match=r"type builtins\.str.*numpy"):
+        registry.backend_for("not a model")
+
+
+def test_listing_loads_no_array_library_and_is_light():
+    code = (
+        "import json, sys, pruners; found = pruners.installed();"
+        "print(json.dumps([sorted(sys.modules), [p.name for p in found.plugins]]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules, names = json.loads(done.stdout)
+    assert "numpy" in names, "the numpy backend must be listed, or this proves nothing"
+    heavy = {"numpy", "torch", "mxnet", "tensorflow", "paddle", "jax", "rich", "click", "cattrs", "yaml"}
+    assert heavy.isdisjoint(modules)
+
+
+def test_the_public_names_all_exist_and_are_listed():
+    for name in pruners.__all__:
+        assert getattr(pruners, name) is not None
+    assert set(dir(pruners)) == set(pruners.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'prunner'"):
+        pruners.prunner  # noqa: B018
+
+
+def test_no_public_function_shares_its_name_with_a_module():
+    modules = {path.stem for path in Path(pruners.__file__).parent.iterdir()}
+    assert modules.isdisjoint(pruners.__all__)
