@@ -203,6 +203,9 @@ def _nothing(rule: Rule, layers: Mapping[str, Layer]) -> str:
     wanted = list(rule.sparsity) if isinstance(rule.sparsity, Mapping) else list(rule.match)
     names = sorted({each for layer in layers.values() for each in (layer.name, layer.module) if each})
     text = f"rule {wanted[0] if len(wanted) == 1 else wanted!r} matches no layer."
+    types = sorted({layer.type for layer in layers.values()})
+    if rule.types and not any({layer.type, *layer.bases} & set(rule.types) for layer in layers.values()):
+        return f"{text} It asks for types {', '.join(rule.types)}; the model has {', '.join(types)}."
     loose = [
         name
         for name, layer in layers.items()
@@ -210,9 +213,6 @@ def _nothing(rule: Rule, layers: Mapping[str, Layer]) -> str:
     ]
     if loose:
         return f"{text} Name {_some(loose)} in full to prune it: wildcards reach only weights of layers."
-    if rule.types:
-        types = sorted({layer.type for layer in layers.values()})
-        text += f" It asks for types {', '.join(rule.types)}; the model has {', '.join(types)}."
     return text + _near(wanted, names)
 
 
