@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import asdict, evolve, frozen
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from .tables import as_text
 
 if TYPE_CHECKING:
     from .protocols import Layer, OpenModel
@@ -228,16 +229,6 @@ def _deflated(array: np.ndarray) -> int:
 
 def _fraction(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
-
-
-def as_text(table: RenderableType, lines: tuple[str, ...] = ()) -> str:
-    """Render a table as plain text, wide enough that nothing is cut, with lines under it."""
-    wide = Console(width=10_000)
-    width = max(40, wide.measure(table).maximum)
-    console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
-    console.print(table)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join([*(line.rstrip() for line in text.rstrip().splitlines()), *lines])
 
 
 def _table(report: Report) -> Table:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .errors import OptionError
-from .reports import as_text
+from .tables import as_text
 
 
 @frozen(kw_only=True)

@@ -1,0 +1,49 @@
+"""The command line: every command is one module that loads what it needs when it runs."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import click
+
+from ..errors import PrunersError
+from .details import info
+from .listing import list_plugins
+from .reporting import report
+from .running import run
+from .scanning import sensitivity
+from .showing import demo
+
+
+class UserError(click.ClickException):
+    """One clear line on the error stream and exit status 2."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """A group whose commands report Pruners' own errors and warnings in one line, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except PrunersError as error:
+                raise UserError(" ".join(str(error).split())) from error
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    click.echo(f"{category.__name__}: {message}", err=True)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pruners")
+def main() -> None:
+    """Prune neural networks; every algorithm and every framework is a plugin."""
+
+
+for command in (list_plugins, info, run, report, sensitivity, demo):
+    main.add_command(command)

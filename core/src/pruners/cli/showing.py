@@ -1,0 +1,28 @@
+"""``pruners demo``."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Repetitions.")
+@click.option(
+    "--epochs", default=10, show_default=True, type=click.IntRange(min=2), help="Passes over the data."
+)
+@click.option(
+    "--output",
+    default="demo-output",
+    show_default=True,
+    type=click.Path(file_okay=False),
+    help="Folder to write to.",
+)
+@click.pass_context
+def demo(ctx: click.Context, seeds: int, epochs: int, output: str) -> None:
+    """Train a small network on handwritten digits, dense and pruned to 90 %, and compare.
+
+    Needs PyTorch, scikit-learn and matplotlib. Exit status 1 when a promise about the zeros is broken.
+    """
+    from ..demo import run_demo
+
+    ctx.exit(0 if run_demo(seeds=seeds, epochs=epochs, output=output) else 1)
