@@ -1,0 +1,146 @@
+"""From scores to masks: which weights are kept, exactly, for every kind of score and pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from attrs import field, frozen
+
+from ..errors import OptionError, SkipLayer
+from ..protocols import Pattern
+from .budgets import BUDGETS, layer_mask, layer_sparsities, model_masks
+from .groups import keep_per_group
+from .kernel import select
+from .normalisers import NORMALISERS, normalise
+from .ranking import Ranking
+from .rounding import RULES, Multiple, Rounding, Ties, rounding_rule
+
+__all__ = [
+    "BUDGETS",
+    "NORMALISERS",
+    "RULES",
+    "Multiple",
+    "Ranking",
+    "Rounding",
+    "Selection",
+    "Ties",
+    "choose_masks",
+    "keep_per_group",
+    "layer_sparsities",
+    "normalise",
+    "rounding_rule",
+    "select",
+]
+
+
+@frozen
+class Selection:
+    """The chosen masks, and the layers on which a pattern could not be laid."""
+
+    masks: dict[str, np.ndarray] = field(eq=False)
+    """``{parameter name: (out, in, *kernel) bool array}``, True where kept."""
+    skipped: dict[str, str] = field(factory=dict)
+    """``{parameter name: reason}``; these layers' masks are as they were before."""
+
+
+def choose_masks(
+    rankings: Mapping[str, Ranking],
+    sparsity: float | Mapping[str, float],
+    *,
+    scope: Literal["layer", "model"] = "layer",
+    pattern: Pattern | None = None,
+    rounding: Rounding = "floor",
+    normaliser: str = "none",
+    min_keep: int = 1,
+    budget: str = "uniform",
+) -> Selection:
+    """
+    Return which weights are kept, exactly as many as the rounding rule says.
+
+    Parameters
+    ----------
+    rankings : mapping of str to Ranking
+        ``{parameter name: scores}``.
+    sparsity : float or mapping of str to float
+        Fraction pruned, in [0, 1): one number, or one for each layer (scope "layer" only).
+    scope : {"layer", "model"}, default "layer"
+        Rank inside each layer, or all layers together.
+    pattern : Pattern, optional
+        Where zeros may lie; it then decides the counts too. With scope "model" the pooled
+        ranking gives each layer's share and the pattern lays it out.
+    rounding : str, ("multiple", int) or callable, default "floor"
+        From weights and sparsity to a count; see `rounding_rule`. Not used by a pattern in
+        scope "layer".
+    normaliser : str, default "none"
+        What scores are divided by before layers are pooled; see `normalise`. It does not
+        change the order inside a layer, so scope "layer" ignores it.
+    min_keep : int, default 1
+        Weights that every layer keeps at least, in scope "model".
+    budget : {"uniform", "erk"}, default "uniform"
+        How one number is spread over layers, in scope "layer"; see `layer_sparsities`.
+
+    Returns
+    -------
+    Selection
+        A mask for each layer, in the order of `rankings`.
+
+    Raises
+    ------
+    OptionError
+        If an option has an unknown value, options contradict each other, or the sparsity
+        cannot be reached with `min_keep`.
+    ScoreError
+        If a score is NaN.
+
+    Notes
+    -----
+    Needs no data. Weights that are not alive stay pruned and count as pruned; a pattern ranks
+    them first and decides. Equal scores fall by the rounding rule; the default prunes the
+    lower index first, of pooled layers the earlier layer first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rankings = {"w": Ranking("w", np.array([0.1, -3.0, 2.0, -0.5]), magnitude=True)}
+    >>> choose_masks(rankings, 0.5).masks["w"].tolist()
+    [False, True, True, False]
+    """
+    rule = rounding_rule(rounding)
+    if normaliser not in NORMALISERS:
+        raise OptionError(f"normaliser is {normaliser!r}; choose from {', '.join(NORMALISERS)}")
+    if isinstance(min_keep, bool) or not isinstance(min_keep, (int, np.integer)) or min_keep < 0:
+        raise OptionError(f"min_keep is {min_keep!r}; give an integer of at least 0")
+    if scope == "layer":
+        shapes = {name: ranking.shape for name, ranking in rankings.items()}
+        shares = layer_sparsities(shapes, sparsity, budget)
+        if pattern is None:
+            return Selection({n: layer_mask(r, shares[n], rule) for n, r in rankings.items()})
+        return _lay(rankings, shares, pattern)
+    if scope != "model":
+        raise OptionError(f"scope is {scope!r}; choose from layer, model")
+    if isinstance(sparsity, Mapping) or budget != "uniform":
+        raise OptionError(
+            "scope 'model' ranks all layers together, so it takes one sparsity and no budget; "
+            "use scope 'layer' for a sparsity of each layer"
+        )
+    layer_sparsities({}, sparsity)
+    pool = [normalise(ranking, normaliser) for ranking in rankings.values()]
+    masks = dict(zip(rankings, model_masks(pool, float(sparsity), rule, int(min_keep))))
+    if pattern is None:
+        return Selection(masks)
+    return _lay(rankings, {name: 1 - float(np.mean(m)) if m.size else 0.0 for name, m in masks.items()}, pattern)
+
+
+def _lay(rankings: Mapping[str, Ranking], shares: Mapping[str, float], pattern: Pattern) -> Selection:
+    masks: dict[str, np.ndarray] = {}
+    skipped: dict[str, str] = {}
+    for name, ranking in rankings.items():
+        try:
+            masks[name] = pattern.mask(ranking, shares[name])
+        except SkipLayer as reason:
+            skipped[name] = str(reason)
+            alive = ranking.alive
+            masks[name] = np.ones(ranking.shape, np.bool_) if alive is None else alive.copy()
+    return Selection(masks, skipped)
