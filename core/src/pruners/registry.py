@@ -387,12 +387,17 @@ def backend_for(model: object) -> Backend:
     backends = [plugin for plugin in installed().plugins if isinstance(plugin.spec, BackendSpec)]
     # A backend that names no framework module takes what no framework claims, so it is asked last.
     backends.sort(key=lambda plugin: not plugin.spec.modules)  # type: ignore[union-attr]
+    broken: list[BrokenPlugin] = []
     for plugin in backends:
         if all(module in sys.modules for module in plugin.spec.modules):  # type: ignore[union-attr]
-            backend = _backend(plugin)
+            try:
+                backend = _backend(plugin)
+            except BrokenPlugin as error:  # another backend may still handle the model
+                broken.append(error)
+                continue
             if backend.handles(model):
                 return backend
-    raise NoBackend(_no_backend(model))
+    raise broken[0] if broken else NoBackend(_no_backend(model))
 
 
 def _no_backend(model: object) -> str:
