@@ -97,7 +97,9 @@ def test_a_good_plugin_is_listed_with_distribution_and_version(install, discover
         ),
         (GOOD.format(cls="S", name="My Pruner"), "ValueError: 'name' must match regex"),
         (
-            GOOD.format(cls="S", name="smallest").replace("def provide_pruners()", "def provide_pruners(extra)"),
+            GOOD.format(cls="S", name="smallest").replace(
+                "def provide_pruners()", "def provide_pruners(extra)"
+            ),
             "PluginValidationError",
         ),
         (
@@ -114,7 +116,18 @@ def test_a_good_plugin_is_listed_with_distribution_and_version(install, discover
             "'needs' has 'telepathy'; a pruner can need activations, gradients",
         ),
     ],
-    ids=["import", "exit", "syntax", "misspelled", "undecorated", "name", "arguments", "type", "raises", "needs"],
+    ids=[
+        "import",
+        "exit",
+        "syntax",
+        "misspelled",
+        "undecorated",
+        "name",
+        "arguments",
+        "type",
+        "raises",
+        "needs",
+    ],
 )
 def test_what_is_broken_is_recorded_with_its_cause(install, discover, source, cause):
     install("broken", source)
@@ -176,7 +189,11 @@ def test_an_unknown_name_suggests_the_nearest_and_lists_what_is_installed(instal
 
 @pytest.mark.parametrize(
     ("kind", "name", "package"),
-    [("pruner", "level", "pruners-level"), ("schedule", "agp", "pruners-agp"), ("pattern", "nm", "pruners-nm")],
+    [
+        ("pruner", "level", "pruners-level"),
+        ("schedule", "agp", "pruners-agp"),
+        ("pattern", "nm", "pruners-nm"),
+    ],
 )
 def test_a_first_party_name_that_is_not_installed_says_what_to_install(kind, name, package):
     with pytest.raises(pruners.UnknownName, match=f"pip install {package}"):

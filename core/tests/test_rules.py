@@ -54,7 +54,9 @@ def test_a_rule_reaches(rule, names):
 
 
 def test_the_last_matching_rule_wins():
-    assert reached(Rule(sparsity=0.5), Rule("features.*", sparsity=0.9), Rule("features.0", sparsity=0.1)) == [
+    assert reached(
+        Rule(sparsity=0.5), Rule("features.*", sparsity=0.9), Rule("features.0", sparsity=0.1)
+    ) == [
         ["attention.out_proj.weight", "head.weight"],
         ["features.3.weight"],
         ["features.0.weight"],
@@ -76,7 +78,10 @@ def test_an_excluding_rule_keeps_its_layers_dense():
         (Rule(types=("Conv9d",)), r"asks for types Conv9d; the model has Conv2d"),
         (Rule(lambda each: False), r"matches no layer\. Layers: 'features"),
         (Rule(sparsity={"head.wieght": 0.5}), r"Near names: 'head\.weight'"),
-        (Rule(sparsity={"head.weight": 0.5, "hat.weight": 0.5}), r"no parameter named 'hat\.weight'\. Near.*head"),
+        (
+            Rule(sparsity={"head.weight": 0.5, "hat.weight": 0.5}),
+            r"no parameter named 'hat\.weight'\. Near.*head",
+        ),
         (Rule("zzz"), r"Layers: "),
     ],
 )

@@ -123,8 +123,14 @@ def test_loose_parameters_are_reached_by_their_full_name_only():
     model = Model()
     assert list(pruners.masks(model, "level", sparsity=0.5)) == ["fc.weight"]
     assert list(pruners.masks(model, "level", sparsity=0.5, match="token")) == ["token"]
-    assert list(pruners.masks(model, "level", sparsity=0.5, match=["fc.bias", "fc"])) == ["fc.weight", "fc.bias"]
-    assert list(pruners.masks(model, "level", sparsity={"token": 0.5, "fc.bias": 0.25})) == ["token", "fc.bias"]
+    assert list(pruners.masks(model, "level", sparsity=0.5, match=["fc.bias", "fc"])) == [
+        "fc.weight",
+        "fc.bias",
+    ]
+    assert list(pruners.masks(model, "level", sparsity={"token": 0.5, "fc.bias": 0.25})) == [
+        "token",
+        "fc.bias",
+    ]
 
 
 def test_integer_parameters_are_left_alone():

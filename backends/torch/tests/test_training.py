@@ -28,7 +28,13 @@ OPTIMIZERS = {
 def network(seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 16), nn.ReLU(), nn.Linear(16, 4)
+        nn.Conv2d(1, 8, 3),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(8 * 36, 16),
+        nn.ReLU(),
+        nn.Linear(16, 4),
     )
 
 
@@ -223,7 +229,10 @@ def test_frozen_parameters_and_several_groups():
 
 def test_two_optimizers():
     model = network()
-    both = [torch.optim.SGD(model[:4].parameters(), lr=0.1), torch.optim.AdamW(model[4:].parameters(), lr=0.1)]
+    both = [
+        torch.optim.SGD(model[:4].parameters(), lr=0.1),
+        torch.optim.AdamW(model[4:].parameters(), lr=0.1),
+    ]
     pruning = pruners.attach(model, pruners.Rule(sparsity=0.5), both)
     for x, y in batches(2):
         nn.functional.cross_entropy(model(x), y).backward()
@@ -260,7 +269,10 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(kind, pruner, drive, tmp
         model = network()
         optimizer = OPTIMIZERS[kind](model.parameters())
         rule = pruners.Rule(
-            sparsity=0.8, pruner=pruner, schedule=pruners.schedule("agp", start=1, stop=7, every=1), rounding="round"
+            sparsity=0.8,
+            pruner=pruner,
+            schedule=pruners.schedule("agp", start=1, stop=7, every=1),
+            rounding="round",
         )
         return model, optimizer, pruners.attach(model, rule, optimizer)
 
@@ -276,7 +288,11 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(kind, pruner, drive, tmp
 
     parts = start()
     go(parts, range(3))
-    saved = {"model": parts[0].state_dict(), "optimizer": parts[1].state_dict(), "pruning": parts[2].state_dict()}
+    saved = {
+        "model": parts[0].state_dict(),
+        "optimizer": parts[1].state_dict(),
+        "pruning": parts[2].state_dict(),
+    }
     torch.save(saved, tmp_path / "checkpoint.pt")
     loaded = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     resumed = start()
@@ -380,7 +396,9 @@ class Nan(Explodes):
     def scores(self, view):
         self.calls += 1
         bad = 0.0 if self.calls <= self.after else float("nan")
-        return {name: view.ops.abs(w) + (bad if name == "4.weight" else 0.0) for name, w in view.weights.items()}
+        return {
+            name: view.ops.abs(w) + (bad if name == "4.weight" else 0.0) for name, w in view.weights.items()
+        }
 
 
 class Writes(Explodes):
@@ -402,7 +420,11 @@ class Shape(Explodes):
 @pytest.mark.parametrize(
     ("pruner", "error", "message"),
     [
-        (Explodes, pruners.PrunerFailed, r"'Explodes' failed at layer '6\.weight': ZeroDivisionError: third-party bug"),
+        (
+            Explodes,
+            pruners.PrunerFailed,
+            r"'Explodes' failed at layer '6\.weight': ZeroDivisionError: third-party bug",
+        ),
         (Nan, pruners.ScoreError, r"pruner 'Nan', .*'4\.weight'.*(nan|NaN)"),
         (Writes, pruners.ReadOnlyError, r"mul_.*would write to '4\.weight'"),
         (Shape, pruners.ScoreError, r"pruner 'Shape', layer '0\.weight': scores have shape"),
@@ -413,7 +435,9 @@ def test_a_failing_pruner_changes_nothing(pruner, error, message, after):
     model = network()
     optimizer = OPTIMIZERS["adam"](model.parameters())
     train(model, optimizer, None, 2)
-    rule = pruners.Rule(pruner=pruner(after), sparsity=0.8, schedule=pruners.schedule("linear", start=0, stop=3, every=1))
+    rule = pruners.Rule(
+        pruner=pruner(after), sparsity=0.8, schedule=pruners.schedule("linear", start=0, stop=3, every=1)
+    )
     if after == 0:
         state = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
         with pytest.raises(error, match=message):
@@ -438,17 +462,33 @@ def test_a_failing_pruner_changes_nothing(pruner, error, message, after):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (lambda: {"rules": pruners.Rule(sparsity=1.0)}, pruners.OptionError, r"must be a fraction in \[0, 1\)"),
-        (lambda: {"rules": pruners.Rule(sparsity=0.5, pruner="levell")}, pruners.UnknownName, "Did you mean 'level'"),
+        (
+            lambda: {"rules": pruners.Rule(sparsity=1.0)},
+            pruners.OptionError,
+            r"must be a fraction in \[0, 1\)",
+        ),
+        (
+            lambda: {"rules": pruners.Rule(sparsity=0.5, pruner="levell")},
+            pruners.UnknownName,
+            "Did you mean 'level'",
+        ),
         (lambda: {"rules": pruners.Rule("conv9", sparsity=0.5)}, pruners.RuleError, "matches no layer"),
         (lambda: {"rules": pruners.Rule()}, pruners.RuleError, "has no sparsity"),
         (lambda: {"rules": None}, pruners.RuleError, "give rules"),
         (lambda: {"rules": pruners.Rule(sparsity=0.5), "keep": "zeros"}, pruners.RuleError, "leave"),
         (lambda: {"keep": "ones"}, pruners.OptionError, "keep must be 'zeros'"),
-        (lambda: {"rules": pruners.Rule(sparsity=0.5), "optimizer": 3}, pruners.OptionError, "torch.optim.Optimizer"),
+        (
+            lambda: {"rules": pruners.Rule(sparsity=0.5), "optimizer": 3},
+            pruners.OptionError,
+            "torch.optim.Optimizer",
+        ),
         (lambda: {"rules": pruners.Rule(sparsity=0.5, schedule="agp")}, pruners.PrunersError, "stop|agp"),
         (lambda: {"rules": pruners.Rule(sparsity=0.5, rounding="up")}, pruners.OptionError, "up"),
-        (lambda: {"rules": pruners.Rule(sparsity=0.5, scope="model", normaliser="l9")}, pruners.OptionError, "l9"),
+        (
+            lambda: {"rules": pruners.Rule(sparsity=0.5, scope="model", normaliser="l9")},
+            pruners.OptionError,
+            "l9",
+        ),
         (lambda: {"rules": pruners.Rule(sparsity=0.5, budget="ekr")}, pruners.OptionError, "ekr"),
     ],
 )

@@ -137,8 +137,10 @@ def test_an_iteration_that_is_broken_off_leaves_nothing_behind():
 def test_the_loss_gradient_of_activations_is_right():
     network = nn.Sequential(nn.Linear(3, 2, bias=False))
     x = torch.randn(4, 3)
-    view = backend_for(network).open(network).view(
-        ["0.weight"], data=[x], loss=lambda model, batch: model(batch).square().sum()
+    view = (
+        backend_for(network)
+        .open(network)
+        .view(["0.weight"], data=[x], loss=lambda model, batch: model(batch).square().sum())
     )
     ((name, z, dz),) = list(view.activations(gradients=True))
     assert torch.allclose(z, network(x)) and torch.allclose(dz, 2 * z)
@@ -153,7 +155,10 @@ def test_the_loss_gradient_of_activations_is_right():
         ({"data": data(), "loss": lambda m, b: m(b[0])}, r"one number as a tensor, got \(5, 3\)"),
         ({"data": data(), "loss": lambda m, b: 3.0}, "one number as a tensor, got float"),
         ({"data": data(), "loss": lambda m, b: torch.tensor(1.0)}, "has no gradient"),
-        ({"data": data(), "loss": lambda m, b: m[5].weight.sum()}, r"no gradient of the loss reaches layer '0\.weight'"),
+        (
+            {"data": data(), "loss": lambda m, b: m[5].weight.sum()},
+            r"no gradient of the loss reaches layer '0\.weight'",
+        ),
     ],
 )
 def test_missing_or_wrong_data_says_what_to_pass(given, message):

@@ -83,7 +83,9 @@ class Plan:
     ) -> float | Mapping[str, float]:
         """Return one sparsity for all layers where they agree, else one for each."""
         allocated = {value: scorer.allocate(value) for value in set(wanted.values())}
-        own = {name: shares[name] for name, value in wanted.items() if (shares := allocated[value]) is not None}
+        own = {
+            name: shares[name] for name, value in wanted.items() if (shares := allocated[value]) is not None
+        }
         if not own:
             return next(iter(wanted.values())) if len(allocated) == 1 else wanted
         if self.rule.scope == "layer":
@@ -95,7 +97,13 @@ class Plan:
     def describe(self, name: str) -> str:
         """Return the plan for one layer in words that change when, and only when, the plan does."""
         parts = [self.named.pruner, self.pattern, self.schedules[name]]
-        options = [self.rule.scope, self.rule.rounding, self.rule.normaliser, self.rule.min_keep, self.rule.budget]
+        options = [
+            self.rule.scope,
+            self.rule.rounding,
+            self.rule.normaliser,
+            self.rule.min_keep,
+            self.rule.budget,
+        ]
         return f"{', '.join(_words(part) for part in parts)}, {', '.join(str(each) for each in options)}"
 
     def note(self, name: str, step: int) -> str:
@@ -104,7 +112,9 @@ class Plan:
         return f"{self.named.name}{pattern}, asked {self.schedules[name].sparsity(step):.4g}"
 
 
-def resume(plan: Plan, opened: OpenModel, prepared: Mapping[str, float], initial: Mapping[str, float] | None) -> Plan:
+def resume(
+    plan: Plan, opened: OpenModel, prepared: Mapping[str, float], initial: Mapping[str, float] | None
+) -> Plan:
     """Return `plan` as it was when its session began."""
     schedules = _schedules(plan.rule, plan.named, list(plan.names), opened, initial)
     return attrs.evolve(plan, schedules=schedules, prepared=prepared, initial=initial)
@@ -173,13 +183,17 @@ def _final(rule: Rule, opened: OpenModel, name: str) -> float | None:
 
 def _in_range(rule: Rule, named: NamedPruner, name: str, sparsity: float | None) -> None:
     if sparsity is not None and sparsity >= 1 and not isinstance(named.pruner, Allocates):
-        raise OptionError(f"sparsity of {name!r} must be a fraction in [0, 1): 1 would leave nothing, got {sparsity}")
+        raise OptionError(
+            f"sparsity of {name!r} must be a fraction in [0, 1): 1 would leave nothing, got {sparsity}"
+        )
 
 
 def _between(rule: Rule, base: Scheduler | None, initial: float | None, final: float | None) -> Scheduler:
     if base is None:
         if final is None:
-            raise RuleError(f"rule {rule.match!r} has no sparsity; give sparsity=, or a schedule that has an end")
+            raise RuleError(
+                f"rule {rule.match!r} has no sparsity; give sparsity=, or a schedule that has an end"
+            )
         return Once(final)
     if initial is not None or final is not None:
         if not isinstance(base, Bounded):

@@ -41,12 +41,20 @@ class Ops(Protocol):
 class View(Protocol):
     """One open model as a pruner sees it: read-only, canonical layout."""
 
-    weights: Mapping[str, Array]
-    """``{parameter name: (out, in, *kernel) array}`` of the layers to score."""
+    @property
+    def weights(self) -> Mapping[str, Array]:
+        """``{parameter name: (out, in, *kernel) array}`` of the layers to score."""
+        ...
 
-    ops: Ops
-    prepared: Mapping[str, float]
-    """What `Prepares.prepare` returned when the session began; empty otherwise."""
+    @property
+    def ops(self) -> Ops:
+        """The array functions of the model's framework."""
+        ...
+
+    @property
+    def prepared(self) -> Mapping[str, float]:
+        """What `Prepares.prepare` returned when the session began; empty otherwise."""
+        ...
 
     def activations(self, gradients: bool = False) -> Iterator[tuple[Any, ...]]:
         """Yield ``(layer, z)``, or ``(layer, z, dz)``, batch by batch; nothing is stored.
@@ -64,7 +72,10 @@ class View(Protocol):
 class Pruner(Protocol):
     """Ranks units: one score per weight or per output channel; the larger is kept."""
 
-    unit: Unit
+    @property
+    def unit(self) -> Unit:
+        """What one score stands for: a weight, or a whole output channel."""
+        ...
 
     def scores(self, view: View) -> Mapping[str, Any]:
         """Return ``{name: scores}`` with the names and, for weights, the shapes of `view.weights`.
@@ -162,8 +173,10 @@ class Layer:
 class OpenModel(Protocol):
     """One model, opened by its backend; all arrays cross here as NumPy in canonical layout."""
 
-    layers: Mapping[str, Layer]
-    """Every float parameter, by name, in the model's own order."""
+    @property
+    def layers(self) -> Mapping[str, Layer]:
+        """Every float parameter, by name, in the model's own order."""
+        ...
 
     def view(
         self,
@@ -210,8 +223,10 @@ class OpenModel(Protocol):
 class Keeper(Protocol):
     """Keeps the zeros of one model zero."""
 
-    automatic: bool
-    """Whether the optimizer calls `apply` by itself after each of its steps."""
+    @property
+    def automatic(self) -> bool:
+        """Whether the optimizer calls `apply` by itself after each of its steps."""
+        ...
 
     def apply(self) -> None:
         """Set every pruned weight to +0.0, in place."""
@@ -229,7 +244,10 @@ class Keeper(Protocol):
 class Backend(Protocol):
     """Adapter to one framework."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The name users know it by."""
+        ...
 
     def handles(self, model: object) -> bool:
         """Return whether `model` belongs to this framework."""

@@ -186,9 +186,7 @@ def _manager(module: object) -> pluggy.PluginManager:
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
     manager.register(module)
-    written = [
-        name for name in dir(module) if manager.parse_hookimpl_opts(module, name) is not None
-    ]
+    written = [name for name in dir(module) if manager.parse_hookimpl_opts(module, name) is not None]
     for name in written:
         if name not in HOOKS:
             near = difflib.get_close_matches(name, HOOKS, n=1)
@@ -245,9 +243,7 @@ def _settle(plugins: list[Plugin]) -> tuple[list[Plugin], list[Failure]]:
         by = " and ".join(sorted({f"{plugin.distribution} {plugin.version}" for plugin in claimants}))
         error = PluginConflict(f"{kind} {name!r} is provided by {by}; uninstall one of them.")
         for plugin in claimants:
-            conflicts.append(
-                Failure(plugin.distribution, plugin.version, name, error, concerns=(kind, name))
-            )
+            conflicts.append(Failure(plugin.distribution, plugin.version, name, error, concerns=(kind, name)))
     return usable, conflicts
 
 

@@ -135,7 +135,7 @@ def _explain(error: Exception) -> str:
     text = str(error.args[0] if error.args else error)
     if "unexpected keyword argument" not in text:
         return text
-    options = [each.name for each in Rule.__attrs_attrs__]  # type: ignore[attr-defined]
+    options = [each.name for each in Rule.__attrs_attrs__]
     near = difflib.get_close_matches(text.split("'")[1], options, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"no option {text.split(chr(39))[1]!r}.{hint} Options: {', '.join(options)}."
@@ -163,7 +163,8 @@ def as_rules(rules: Any) -> tuple[Rule, ...]:
         if wrong:
             raise RuleError(f"rules must be pruners.Rule, got {wrong[0]!r}; see also pruners.recipe")
     raise RuleError(
-        f"rules must be a pruners.Rule, a sequence of them, or a dict {{parameter name: sparsity}}, got {rules!r}"
+        "rules must be a pruners.Rule, a sequence of them, or a dict {parameter name: sparsity}, "
+        f"got {rules!r}"
     )
 
 

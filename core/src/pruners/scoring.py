@@ -41,7 +41,8 @@ def as_pruner(pruner: str | Pruner) -> NamedPruner:
         )
     if unit == "channel":
         raise OptionError(
-            f"pruner {named.name!r} scores whole channels; masks over weights need a pruner with unit 'weight'"
+            f"pruner {named.name!r} scores whole channels; "
+            "masks over weights need a pruner with unit 'weight'"
         )
     return named
 
@@ -50,7 +51,7 @@ def as_pruner(pruner: str | Pruner) -> NamedPruner:
 class WatchedView:
     """A backend's view whose weights remember which layer was read last."""
 
-    weights: Watched
+    weights: Mapping[str, Any]
     ops: Ops
     prepared: Mapping[str, float]
     activations: Callable[..., Iterator[tuple[Any, ...]]]
@@ -80,7 +81,9 @@ class Scorer:
         if not isinstance(self.named.pruner, Allocates):
             return None
         with self._view() as view:
-            shares = {str(name): float(each) for name, each in self.named.pruner.allocate(view, sparsity).items()}
+            shares = {
+                str(name): float(each) for name, each in self.named.pruner.allocate(view, sparsity).items()
+            }
         self._same_names(shares, "sparsities")
         return shares
 
@@ -118,7 +121,9 @@ class Scorer:
     def _view(self) -> Iterator[WatchedView]:
         missing = [need for need in sorted(self.named.needs) if self.data is None]
         if missing or ("gradients" in self.named.needs and self.loss is None):
-            wants = "data=batches" + (" and loss=function(model, batch)" if "gradients" in self.named.needs else "")
+            wants = "data=batches" + (
+                " and loss=function(model, batch)" if "gradients" in self.named.needs else ""
+            )
             raise NeedsData(f"{self._who} needs {' and '.join(sorted(self.named.needs))}: pass {wants}")
         inner = self.opened.view(self.names, data=self.data, loss=self.loss, prepared=self.prepared)
         weights = Watched(inner.weights)

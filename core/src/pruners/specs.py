@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from attrs import field, frozen, validators
@@ -19,6 +19,10 @@ _factory = validators.or_(
     validators.and_(validators.instance_of(str), validators.matches_re(r"[\w.]+:[\w.]+")),
 )
 _text = validators.instance_of(str)
+
+
+def _names(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
 
 
 def _known_needs(_: Any, __: Any, value: frozenset[str]) -> None:
@@ -72,7 +76,7 @@ class BackendSpec:
 
     name: str = field(validator=_name)
     factory: Factory = field(validator=_factory)
-    modules: tuple[str, ...] = field(default=(), converter=tuple)
+    modules: tuple[str, ...] = field(default=(), converter=_names)
     summary: str = field(default="", validator=_text)
 
 

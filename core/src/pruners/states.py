@@ -61,7 +61,9 @@ class State:
         if not isinstance(state, Mapping) or "format" not in state:
             raise StateError("not the state of a pruning session; pass what Pruning.state_dict() returned")
         if state["format"] != FORMAT:
-            raise StateError(f"state has format {state['format']!r}, this version reads {FORMAT}; update pruners")
+            raise StateError(
+                f"state has format {state['format']!r}, this version reads {FORMAT}; update pruners"
+            )
         try:
             if state["clock"] not in ("step", "epoch", None):
                 raise StateError(f"state has clock {state['clock']!r}, not 'step' or 'epoch'")
@@ -71,7 +73,9 @@ class State:
                 masks={name: _unpack(name, layer) for name, layer in state["layers"].items()},
                 plans={name: str(layer["plan"]) for name, layer in state["layers"].items()},
                 prepared=tuple({n: float(v) for n, v in each.items()} for each in state["prepared"]),
-                initial=None if state["initial"] is None else {n: float(v) for n, v in state["initial"].items()},
+                initial=None
+                if state["initial"] is None
+                else {n: float(v) for n, v in state["initial"].items()},
                 skipped=dict(state["skipped"]),
                 log=tuple((int(step), float(sparsity)) for step, sparsity in state["log"]),
             )
@@ -114,5 +118,7 @@ def _unpack(name: str, layer: Mapping[str, Any]) -> np.ndarray:
     except binascii.Error as error:
         raise StateError(f"the mask of layer {name!r} is damaged: {error}") from error
     if min(shape, default=0) < 0 or packed.size != (count + 7) // 8:
-        raise StateError(f"the mask of layer {name!r} has {packed.size} bytes, its shape {shape} needs {(count + 7) // 8}")
+        raise StateError(
+            f"the mask of layer {name!r} has {packed.size} bytes, its shape {shape} needs {(count + 7) // 8}"
+        )
     return np.unpackbits(packed, count=count).astype(bool).reshape(shape)

@@ -167,7 +167,7 @@ class NumpyView:
         )
 
     def gradients(self) -> Mapping[str, np.ndarray]:
-        """Return the mean gradient over the batches; ``loss(model, batch)`` returns ``(value, gradients)``."""
+        """Return the mean gradient over batches; ``loss(model, batch)`` gives ``(value, gradients)``."""
         if self.data is None or self.loss is None:
             raise NeedsData(
                 "gradients of a NumPy model need data=batches and loss=function(model, batch) -> "
@@ -212,5 +212,3 @@ class NumpyKeeper:
     def close(self) -> None:
         """Forget the masks."""
         self.masks = {}
-
-

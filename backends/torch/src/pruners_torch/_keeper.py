@@ -96,8 +96,8 @@ class TorchKeeper:
         for name in self._masks if self._gradients else ():
             parameter = self._weights[name].parameter
             if name not in self._hooks and parameter.requires_grad:
-                hook = self._gradient_hook(name)
-                self._hooks[name] = parameter.register_post_accumulate_grad_hook(hook)
+                watch: Any = parameter.register_post_accumulate_grad_hook
+                self._hooks[name] = watch(self._gradient_hook(name))
 
     def _gradient_hook(self, name: str) -> Any:
         def mask_gradient(parameter: Tensor) -> None:
@@ -119,6 +119,3 @@ def _zero(tensor: Tensor, mask: Tensor) -> None:
     if mask.device != tensor.device:
         mask = mask.to(tensor.device)
     bits(tensor).mul_(mask)
-
-
-__all__ = ["TorchKeeper"]

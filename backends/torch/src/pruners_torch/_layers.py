@@ -63,7 +63,7 @@ def _swap(tensor: Tensor, groups: int) -> Tensor:
     """``(groups * a, b, ...) -> (groups * b, a, ...)``: its own inverse."""
     if groups == 1:
         return tensor.transpose(0, 1)
-    parted = tensor.unflatten(0, (groups, tensor.shape[0] // groups))
+    parted = tensor.reshape(groups, tensor.shape[0] // groups, *tensor.shape[1:])
     return parted.transpose(1, 2).flatten(0, 1)
 
 
@@ -85,7 +85,9 @@ def weights(model: nn.Module) -> dict[str, Weight]:
     first: dict[int, str] = {}
     for name, module_name, module, attribute, parameter in _parameters(model):
         if isinstance(parameter, nn.parameter.UninitializedParameter):
-            raise OptionError(f"parameter {name!r} has no shape yet; run the model once on a batch, then prune")
+            raise OptionError(
+                f"parameter {name!r} has no shape yet; run the model once on a batch, then prune"
+            )
         if parameter.dtype not in _FLOATS:
             continue
         if id(parameter) in first:
@@ -105,7 +107,9 @@ def _parameters(model: nn.Module) -> Iterator[tuple[str, str, nn.Module, str, nn
             yield name, module_name, module, attribute, parameter
 
 
-def _weight(name: str, module_name: str, module: nn.Module, attribute: str, parameter: nn.Parameter) -> Weight:
+def _weight(
+    name: str, module_name: str, module: nn.Module, attribute: str, parameter: nn.Parameter
+) -> Weight:
     groups = int(module.groups) if isinstance(module, _TRANSPOSED) and attribute == "weight" else 0
     weight = Weight(
         layer=Layer(
@@ -150,5 +154,7 @@ def optimizers(optimizer: Any) -> tuple[torch.optim.Optimizer, ...]:
     listed = () if optimizer is None else optimizer if isinstance(optimizer, (list, tuple)) else (optimizer,)
     for each in listed:
         if not isinstance(each, torch.optim.Optimizer):
-            raise OptionError(f"optimizer must be a torch.optim.Optimizer or a list of them, got {type(each).__name__}")
+            raise OptionError(
+                f"optimizer must be a torch.optim.Optimizer or a list of them, got {type(each).__name__}"
+            )
     return tuple(listed)

@@ -18,11 +18,11 @@ from pruners import Loss, NeedsData, ReadOnlyError
 from ._layers import Weight
 
 
-class ReadOnly(TorchDispatchMode):
+class ReadOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While active, an operation that would write to one of the given tensors raises instead."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._names = {tensor.untyped_storage().data_ptr(): name for name, tensor in tensors.items()}
         self._names.pop(0, None)  # tensors without memory
 
@@ -32,7 +32,9 @@ class ReadOnly(TorchDispatchMode):
             for written in _written(func._schema, args, kwargs or {}):
                 name = self._names.get(written.untyped_storage().data_ptr())
                 if name is not None:
-                    raise ReadOnlyError(f"{func} would write to {name!r}; a view is read-only, work on a copy")
+                    raise ReadOnlyError(
+                        f"{func} would write to {name!r}; a view is read-only, work on a copy"
+                    )
         return func(*args, **(kwargs or {}))
 
 
@@ -92,7 +94,9 @@ class TorchView:
                     found = torch.autograd.grad(value, list(tensors.values()), allow_unused=True)
                 for name, gradient in zip(tensors, found, strict=True):
                     if gradient is None:
-                        raise NeedsData(f"no gradient of the loss reaches layer {name!r}; leave it out of the rule")
+                        raise NeedsData(
+                            f"no gradient of the loss reaches layer {name!r}; leave it out of the rule"
+                        )
                     total[name] += gradient.to_dense() if gradient.is_sparse else gradient
                 count += 1
         return {name: self.parameters[name].canonical(tensor / count) for name, tensor in total.items()}
@@ -151,7 +155,9 @@ def _slopes(value: Any, seen: list[tuple[str, Tensor]]) -> list[Tensor]:
     found = torch.autograd.grad(_scalar(value), outputs, allow_unused=True)
     for (name, _), slope in zip(seen, found, strict=True):
         if slope is None:
-            raise NeedsData(f"no gradient of the loss reaches the output of {name!r}; leave it out of the rule")
+            raise NeedsData(
+                f"no gradient of the loss reaches the output of {name!r}; leave it out of the rule"
+            )
     return list(found)
 
 

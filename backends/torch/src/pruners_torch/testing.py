@@ -11,14 +11,6 @@ from torch import nn
 from ._arrays import to_tensor
 
 
-class Holder(nn.Module):
-    """A module that holds one weight ``(out, in, *kernel)`` and does nothing with it."""
-
-    def __init__(self, weight: torch.Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight)
-
-
 def model_from_arrays(arrays: Mapping[str, np.ndarray]) -> nn.Module:
     """
     Return a module whose parameters are copies of `arrays`, under the same names.
@@ -54,5 +46,5 @@ def _layer(tensor: torch.Tensor, attribute: str) -> nn.Module:
     else:
         layer = kinds[tensor.ndim](into, out, tuple(kernel), bias=False, dtype=tensor.dtype)
     with torch.no_grad():
-        layer.weight.copy_(tensor)  # type: ignore[union-attr, operator]
+        layer.weight.copy_(tensor)  # type: ignore[operator]
     return layer
