@@ -1,0 +1,119 @@
+"""What the demo measures: files really written, milliseconds really spent, promises really kept."""
+
+from __future__ import annotations
+
+import gzip
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+
+from ..registry import backend_for
+from ..reports import Report
+from .training import BANK, SPARSITY, Run
+
+ROUNDS = 60
+NOISE = 0.03
+"""A difference of medians below this fraction counts as none."""
+
+
+@frozen
+class FileSize:
+    """One file as stored and beside it the same, compressed with gzip; sizes in bytes."""
+
+    path: Path
+    stored: int
+    zipped: int
+
+
+@frozen
+class Latency:
+    """Milliseconds for one forward pass of one batch: median, and the middle half of the rounds."""
+
+    median: float
+    low: float
+    high: float
+
+
+def write(model: nn.Module, path: Path) -> FileSize:
+    """Save a model and a gzip-compressed copy."""
+    backend_for(model).open(model).save(str(path))
+    zipped = path.with_name(path.name + ".gz")
+    zipped.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+    return FileSize(path, path.stat().st_size, zipped.stat().st_size)
+
+
+def race(dense: nn.Module, pruned: nn.Module, images: Tensor) -> tuple[Latency, Latency]:
+    """Time two models in turn, round by round, so that whatever else the machine does hits both."""
+    times: dict[int, list[float]] = {0: [], 1: []}
+    with torch.inference_mode():
+        for turn in range(ROUNDS + 5):
+            for index, model in enumerate((dense.eval(), pruned.eval())):
+                start = time.perf_counter()
+                model(images)
+                spent = 1000 * (time.perf_counter() - start)
+                if turn >= 5:  # the first rounds warm up
+                    times[index].append(spent)
+    return _latency(times[0]), _latency(times[1])
+
+
+def _latency(times: list[float]) -> Latency:
+    low, median, high = statistics.quantiles(times, n=4)
+    return Latency(median, low, high)
+
+
+def verdict(dense: Latency, pruned: Latency) -> str:
+    """Say what the measured times mean, and only that."""
+    gain = dense.median / pruned.median - 1
+    if gain > NOISE and pruned.high < dense.low:
+        return f"The pruned network ran {gain:.0%} faster here."
+    if gain < -NOISE and pruned.low > dense.high:
+        return f"The pruned network is no faster here: it ran {-gain:.0%} slower."
+    return "The pruned network is no faster here: PyTorch multiplies by zeros as by any number."
+
+
+def broken_promises(dense: Run, pruned: Run) -> list[str]:
+    """Check what the demo claims, counting anew; return one sentence for each claim that does not hold."""
+    broken = []
+    if dense.steps != pruned.steps:
+        broken.append(f"dense took {dense.steps} steps and pruned {pruned.steps}")
+    if list(dense.model.state_dict()) != list(pruned.model.state_dict()):
+        broken.append("the pruned network's parameters have other names than the dense one's")
+    for name, mask in pruned.masks.items():
+        weight = pruned.model.get_parameter(name).detach().numpy()
+        banks = bank_counts(mask)
+        grain = 1 / BANK if banks is not None else 1 / mask.size
+        sparsity = 1 - np.count_nonzero(weight) / weight.size
+        if not 0 <= SPARSITY - sparsity + 1e-9 < grain:
+            broken.append(f"{name}: sparsity {sparsity:.4f} is not {SPARSITY} to within {grain:.4f}")
+        if weight[~mask].view(np.int32).any():
+            broken.append(f"{name}: a pruned weight is not +0.0")
+        if banks is not None and banks.min() != banks.max():
+            broken.append(f"{name}: banks keep {banks.min()} to {banks.max()} weights, not equally many")
+    return broken
+
+
+def broken_file(file: Path, report: Report) -> list[str]:
+    """Check that the zeros of the network are the zeros of the file."""
+    from safetensors.numpy import load_file
+
+    saved = load_file(file)
+    zeros = {row.name: saved[row.name].size - np.count_nonzero(saved[row.name]) for row in report.rows}
+    return [
+        f"{row.name}: {zeros[row.name]} zeros in {file.name}, {row.zeros} in the network"
+        for row in report.rows
+        if zeros[row.name] != row.zeros
+    ]
+
+
+def bank_counts(mask: np.ndarray) -> np.ndarray | None:
+    """Return the kept weights of each bank of 64 inputs ``(bank, ...)``; None for a layer without banks."""
+    inputs = mask.shape[1]
+    if inputs % BANK:
+        return None
+    rows = np.moveaxis(mask, 1, -1)
+    return np.asarray(rows.reshape(-1, BANK).sum(axis=1))

@@ -1,0 +1,135 @@
+"""What the demo trains: a small convolutional network on scikit-learn's handwritten digits."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import frozen
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch import Tensor, nn
+
+from ..registry import schedule
+from ..rules import Rule
+from ..session import Pruning, attach
+
+SPARSITY = 0.9
+BANK = 64
+BATCH = 64
+HELD_OUT = 450
+POINTS = 30
+"""About so many times a run's accuracy is measured on the way."""
+
+
+@frozen(eq=False)
+class Digits:
+    """8x8 grey images of handwritten digits, 1347 to train on and 450 held out."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+
+@frozen(eq=False)
+class Run:
+    """One finished training."""
+
+    model: nn.Module
+    steps: int
+    accuracy: tuple[tuple[int, float], ...]
+    """``(step, fraction of held-out images named right)``, the last at the end."""
+    pruning: Pruning | None
+    """The session, for the pruned network."""
+
+    @property
+    def final_accuracy(self) -> float:
+        """Fraction of held-out images named right after the last step."""
+        return self.accuracy[-1][1]
+
+    @property
+    def masks(self) -> dict[str, np.ndarray]:
+        """The pruned network's masks, True where kept; none for the dense one."""
+        masks = {} if self.pruning is None else self.pruning.masks
+        return {name: mask.numpy() for name, mask in masks.items()}
+
+
+def load_data() -> Digits:
+    """Return the digits, split the same way every time; nothing is downloaded."""
+    pixels, labels = load_digits(return_X_y=True)
+    images = torch.tensor(pixels / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)
+    train, test = train_test_split(range(len(labels)), test_size=HELD_OUT, stratify=labels, random_state=0)
+    classes = torch.tensor(labels)
+    return Digits(images[train], classes[train], images[test], classes[test])
+
+
+def network() -> nn.Sequential:
+    """Return three convolutions and a linear layer; all but the first read 64 channels or a multiple."""
+    layers: dict[str, nn.Module] = {
+        "conv1": nn.Conv2d(1, BANK, 3, padding=1),
+        "norm1": nn.BatchNorm2d(BANK),
+        "relu1": nn.ReLU(),
+        "pool1": nn.MaxPool2d(2),
+        "conv2": nn.Conv2d(BANK, BANK, 3, padding=1),
+        "norm2": nn.BatchNorm2d(BANK),
+        "relu2": nn.ReLU(),
+        "conv3": nn.Conv2d(BANK, 2 * BANK, 3, padding=1),
+        "norm3": nn.BatchNorm2d(2 * BANK),
+        "relu3": nn.ReLU(),
+        "pool3": nn.MaxPool2d(2),
+        "flatten": nn.Flatten(),
+        "fc": nn.Linear(2 * BANK * 2 * 2, 10),
+    }
+    return nn.Sequential(OrderedDict(layers))
+
+
+def rules(steps: int) -> tuple[Rule, ...]:
+    """Return the demo's rules: 90 % everywhere under AGP, in banks where a layer has enough inputs."""
+    every = max(1, steps // 40)
+    start = steps // 10
+    ramp = schedule("agp", start=start, stop=start + every * (steps // 2 // every), every=every)
+    return (
+        Rule("*", pruner="level", sparsity=SPARSITY, schedule=ramp, pattern="bank"),
+        Rule("conv1", pruner="level", sparsity=SPARSITY, schedule=ramp),  # one input channel: no banks
+    )
+
+
+def train(data: Digits, *, seed: int, epochs: int, pruned: bool, advance: Callable[[], None]) -> Run:
+    """Train one network; dense and pruned start alike and see the same batches in the same order."""
+    torch.manual_seed(seed)
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    steps = epochs * (len(data.train_images) // BATCH)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=steps)
+    pruning = attach(model, rules(steps), optimizer) if pruned else None
+    accuracy = []
+    for step, (images, labels) in enumerate(_batches(data, epochs), start=1):
+        model.train()
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images), labels).backward()
+        optimizer.step()
+        if pruning is not None:
+            pruning.step()
+        rate.step()
+        if step % max(1, steps // POINTS) == 0 or step == steps:
+            accuracy.append((step, _accuracy(model, data)))
+        advance()
+    return Run(model, steps, tuple(accuracy), pruning)
+
+
+def _batches(data: Digits, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
+    for _ in range(epochs):
+        order = torch.randperm(len(data.train_images))
+        for batch in order.split(BATCH)[: len(order) // BATCH]:
+            yield data.train_images[batch], data.train_labels[batch]
+
+
+def _accuracy(model: nn.Module, data: Digits) -> float:
+    model.eval()
+    with torch.inference_mode():
+        right: Any = model(data.test_images).argmax(1) == data.test_labels
+    return float(right.float().mean())
