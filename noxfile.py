@@ -1,0 +1,157 @@
+"""
+Every check of this repository, in virtual environments of its own. `nox --list` shows them.
+
+Packages are found on disk: adding a plugin or a backend is adding a folder.
+"""
+
+import re
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.error_on_missing_interpreters = True  # else a missing Python is a silent skip
+nox.options.tags = ["test"]  # what a bare `nox`, and so `make test`, runs
+
+ROOT = Path(__file__).parent
+PLUGINS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("plugins/*/pyproject.toml"))
+BACKENDS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("backends/*/pyproject.toml"))
+REFERENCE = "backends/numpy"
+CONFORMANCE = "tests/conformance"
+PACKAGES = ["core", *PLUGINS, *BACKENDS, CONFORMANCE]
+ALGORITHMS = ["core", *PLUGINS, REFERENCE, CONFORMANCE]
+SOURCES = [f"{package}/src" for package in PACKAGES]
+
+BUILD = ["hatchling", "editables"]
+LINT = ["mypy", "numpydoc", "pandas-stubs", "ruff", "types-PyYAML"]
+DOCS = ["mkdocs-material", "mkdocstrings-python", "numpydoc", "sybil>=9"]
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+
+
+def settings(package: str) -> dict:
+    """Return what a package says about itself."""
+    return nox.project.load_toml(ROOT / package / "pyproject.toml")
+
+
+def python_of(backend: str) -> str:
+    return settings(backend)["tool"]["pruners"]["python"]
+
+
+def constraints(*backends: str) -> list[str]:
+    return [part for backend in backends for part in ("--constraint", f"{backend}/constraints.txt")]
+
+
+def install(session: nox.Session, packages: list[str], *extra: str) -> None:
+    """Install packages of this tree as they lie here, and what they need, in one resolution."""
+    session.install(*BUILD)
+    backends = [package for package in packages if package in BACKENDS]
+    editable = [part for package in packages for part in ("--editable", package)]
+    session.install("--no-build-isolation", *constraints(*backends), *editable, *extra)
+    session.run("python", "-m", "pip", "freeze", "--exclude-editable")  # a wrong pin shows in the log
+
+
+def tests_of(packages: list[str]) -> list[str]:
+    return [f"{package}/tests" for package in packages if (ROOT / package / "tests").is_dir()]
+
+
+def pytest(session: nox.Session, *arguments: str) -> None:
+    session.run("python", "-m", "pytest", *arguments, *session.posargs, env=ONE_THREAD)
+
+
+def doctests(session: nox.Session, packages: list[str]) -> None:
+    """Run the examples in docstrings."""
+    pytest(session, "--doctest-modules", *[f"{package}/src" for package in packages])
+
+
+def lowest(package: str) -> dict[str, str]:
+    """Return the oldest series of every requirement of a package: "attrs>=23.2" gives "attrs==23.2.*"."""
+    found = {}
+    for text in settings(package)["project"]["dependencies"]:
+        requirement = Requirement(text)
+        bounds = [each.version for each in requirement.specifier if each.operator == ">="]
+        if bounds and not requirement.name.startswith("pruners"):
+            found[requirement.name] = f"{requirement.name}=={bounds[0]}.*"
+    return found
+
+
+def first_example(page: str) -> str:
+    """Return the first Python block of a page."""
+    return re.search(r"^```python\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)[1]
+
+
+@nox.session(python="3.11", tags=["test"])
+def lint(session: nox.Session) -> None:
+    """Style, formatting, types."""
+    install(session, PACKAGES, *LINT)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy", *SOURCES)
+
+
+def define_framework(backend: str) -> None:
+    """Define the session of one framework: core, algorithms, reference and this backend together."""
+    packages = list(dict.fromkeys([*ALGORITHMS, backend]))
+    name = Path(backend).name
+
+    def framework(session: nox.Session) -> None:
+        install(session, packages)
+        pytest(session, *tests_of(packages), "tests/matrix")
+        doctests(session, packages if backend == REFERENCE else [backend])
+
+    framework.__doc__ = f"Core, algorithms, conformance and matrix on {name}, no other framework installed."
+    nox.session(framework, name=name, python=python_of(backend), tags=["test"])
+
+
+for each in BACKENDS:
+    define_framework(each)
+
+
+@nox.session(python="3.11", tags=["test"])
+def oldest(session: nox.Session) -> None:
+    """Core, algorithms and the reference backend on the oldest libraries they promise to run on."""
+    pins = {name: pin for package in ALGORITHMS for name, pin in lowest(package).items()}
+    pins["numpy"] = "numpy==1.23.5"  # 1.22 has no wheel for Python 3.11
+    file = Path(session.create_tmp()) / "oldest.txt"
+    file.write_text("\n".join(sorted(pins.values())))
+    install(session, ALGORITHMS, "--constraint", str(file))
+    pytest(session, *tests_of(ALGORITHMS))
+
+
+@nox.session(python="3.11", tags=["test"])
+def wheels(session: nox.Session) -> None:
+    """What users install: wheels in a clean environment, the README's first example, the tutorial's package."""
+    dist = Path(session.create_tmp()).resolve() / "dist"
+    session.install(*BUILD)
+    for package in PACKAGES:
+        session.run("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(dist), package)
+    session.run("pip", "uninstall", "--quiet", "--yes", *BUILD)
+    pinned = constraints(*BACKENDS)
+    session.install("--find-links", str(dist), *pinned, "pruners[torch]", "pruners-conformance")
+    session.run("python", "-c", first_example("README.md"), env=ONE_THREAD)
+    session.run("pruners", "list")
+    session.install("--find-links", str(dist), "docs/tutorial/pruners-smallest")
+    pytest(session, "docs/tutorial/pruners-smallest/tests", "tests/packaging")
+
+
+@nox.session(python="3.11", tags=["test"])
+def docs(session: nox.Session) -> None:
+    """Build the site without a warning, run every example in it, check every public docstring."""
+    install(session, ["core[demo]", *PACKAGES[1:]], *DOCS)
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    pytest(session, "tests/docs")
+
+
+@nox.session(python="3.11", reuse_venv=True)
+def demo(session: nox.Session) -> None:
+    """Train, prune to 90 %, compare: real data, under three minutes."""
+    install(session, ["core[demo]", *PLUGINS, "backends/torch"])
+    session.run("pruners", "demo", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(python="3.11", reuse_venv=True)
+def benchmarks(session: nox.Session) -> None:
+    """Time selection and the mask step against the memory-bandwidth limit and torch.nn.utils.prune."""
+    install(session, ["core", *PLUGINS, *BACKENDS])
+    session.run("python", "-m", "benchmarks", *session.posargs, env=ONE_THREAD)
