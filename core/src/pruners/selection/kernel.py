@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 from attrs import frozen
@@ -119,11 +120,14 @@ def _sweep(parts: Sequence[Part], form: Form, bracket: _Bracket) -> _Sweep:
     counts = [0] * len(parts)
     for index, part in enumerate(parts):
         base = 0
-        for keys, mask in part.chunks(form, scratch):
-            np.greater_equal(keys, high, out=mask)
-            kept = int(np.count_nonzero(mask))
+        for keys, mask, alive in part.chunks(form, scratch, zeroed=bracket.low == 0):
             reached = least[: keys.size].reshape(keys.shape)
+            np.greater_equal(keys, high, out=mask)
             np.greater_equal(keys, low, out=reached)
+            if alive is not None:  # low > 0: what is not alive lies below the bracket
+                np.logical_and(mask, alive, out=mask)
+                np.logical_and(reached, alive, out=reached)
+            kept = int(np.count_nonzero(mask))
             if bracket.collect:
                 np.not_equal(reached, mask, out=reached)
                 offsets = np.flatnonzero(reached).astype(np.int32)
@@ -179,13 +183,11 @@ class _Search:
         return math.sqrt(q * (1 - q) / m) if m else 1.0
 
     def _sample(self) -> np.ndarray:
-        """Return sorted keys of about 2 n^(2/3) weights; none where everything can be collected."""
+        """Return the keys of about 2 n^(2/3) weights; none where everything can be collected."""
         if self.n <= SMALL:
             return np.empty(0, self.form.unsigned)
         step = _prime(max(1, int(self.n ** (1 / 3) / 2)))
-        sample = np.concatenate([part.sample(self.form, step) for part in self.parts])
-        sample.sort()
-        return sample
+        return np.concatenate([part.sample(self.form, step) for part in self.parts])
 
     def _brackets(self, sample: np.ndarray, width: float, floor: int, ceiling: int) -> list[_Bracket]:
         """Return the bracket to try, and the heavily tied values at its edges to try after it."""
@@ -193,6 +195,7 @@ class _Search:
             return [_Bracket(floor, ceiling)]
         q, m = self.k / self.n, sample.size
         first, last = math.floor((q - width) * m), math.ceil((q + width) * m)
+        sample.partition([max(first, 0), min(last, m - 1)])
         low = max(floor, int(sample[first])) if first >= 0 else floor
         high = min(ceiling - 1, int(sample[last])) if last < m else ceiling - 1
         low = min(low, ceiling - 1)
@@ -206,25 +209,21 @@ class _Search:
         """Write the masks of the candidates, of which the `rank` smallest are pruned."""
         threshold = np.partition(np.concatenate([f.keys for f in sweep.found]), rank - 1)[rank - 1]
         below, equal = 0, []
-        lines = [_line(part) for part in self.parts]
-        for f in sweep.found:
-            lines[f.part][f.base + f.offsets[f.keys > threshold].astype(np.intp)] = True
-            below += int(np.count_nonzero(f.keys < threshold))
-            tied = f.offsets[f.keys == threshold]
-            if tied.size:
-                equal.append((f.part, f.base + tied.astype(np.intp)))
+        for index, group in groupby(sweep.found, key=lambda f: f.part):
+            part, mine = self.parts[index], list(group)
+            keys = np.concatenate([f.keys for f in mine])
+            where = np.concatenate([f.offsets + np.intp(f.base) for f in mine])
+            _line(part)[where[keys > threshold]] = True
+            below += int(np.count_nonzero(keys < threshold))
+            equal.append((part, where[keys == threshold]))
         first, value = self._first(rank - below, sum(where.size for _, where in equal))
-        for index, part in enumerate(self.parts):
-            mine = [where for owner, where in equal if owner == index]
-            if not mine:
-                continue
-            where = np.concatenate(mine)
+        for part, where in equal:
             order = Order.of(part.scores)
             if not order.trivial:
                 where = where[np.argsort(order.flat_index(where, part.scores.shape))]
-            lines[index][where[:first]] = value
-            lines[index][where[first:]] = not value
-            first = max(0, first - where.size)
+            _line(part)[where[: max(0, first)]] = value
+            _line(part)[where[max(0, first) :]] = not value
+            first -= where.size
 
     def _tied(self, key: int, rank: int, counts: Sequence[int]) -> None:
         """Write the masks of the weights with one key, of which `rank` are pruned; all are False yet."""
@@ -285,13 +284,13 @@ class _Settle:
     def _count(self, part: Part) -> int:
         scratch = Scratch.of(self.form, min(CHUNK, part.size))
         chunks = part.chunks(self.form, scratch)
-        return sum(int(np.count_nonzero(keys == self.key)) for keys, _ in chunks)
+        return sum(int(np.count_nonzero(keys == self.key)) for keys, _, _ in chunks)
 
     def _write(self, part: Part, is_first: bool) -> None:
         if is_first is not self.value:
             return
         scratch = Scratch.of(self.form, min(CHUNK, part.size))
-        for keys, mask in part.chunks(self.form, scratch):
+        for keys, mask, _ in part.chunks(self.form, scratch):
             np.greater_equal(keys, self.form.unsigned.type(self.key), out=mask)
 
 
@@ -301,9 +300,7 @@ def _line(part: Part) -> np.ndarray:
 
 
 def _share(sample: np.ndarray, key: int) -> float:
-    value = sample.dtype.type(key)
-    ends = np.searchsorted(sample, value, "left"), np.searchsorted(sample, value, "right")
-    return float(ends[1] - ends[0]) / sample.size
+    return float(np.count_nonzero(sample == sample.dtype.type(key))) / sample.size
 
 
 def _prime(least: int) -> int:

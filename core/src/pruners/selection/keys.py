@@ -86,13 +86,12 @@ class Form:
         if scores.dtype.name == self.name and scale == 1.0:
             return scores.view(self.unsigned)
         floats = out.view(self.name)
-        if scores.dtype.name == "bfloat16" and self.name == "float32":
-            np.left_shift(scores.view(np.uint16), np.uint32(16), out=out, dtype=np.uint32)
-        else:
-            np.copyto(floats, scores.astype(self.name, copy=False))
-        if scale != 1.0:
-            with np.errstate(over="ignore", under="ignore"):
-                np.divide(floats, floats.dtype.type(scale), out=floats)
+        if scores.dtype.name == "bfloat16":
+            wide = out if self.name == "float32" else np.empty(scores.shape, np.uint32)
+            np.left_shift(scores.view(np.uint16), np.uint32(16), out=wide, dtype=np.uint32)
+            scores = wide.view(np.float32)
+        with np.errstate(over="ignore", under="ignore"):
+            np.divide(scores, floats.dtype.type(scale), out=floats, dtype=floats.dtype)
         return out
 
 
@@ -112,9 +111,10 @@ def form_of(rankings: Sequence[Ranking]) -> Form:
     """Return the form in which all `rankings` can be compared.
 
     Their own type where it is one and no scale has to be divided out; otherwise float64 if any
-    is float64, else float32.
+    is float64 or a scale is at the ends of float32's range, else float32.
     """
     names = {ranking.scores.dtype.name for ranking in rankings}
     if len(names) == 1 and all(ranking.scale == 1.0 for ranking in rankings):
         return Form(names.pop())
-    return Form("float64" if "float64" in names else "float32")
+    wide = "float64" in names or not all(1e-30 < ranking.scale < 1e30 for ranking in rankings)
+    return Form("float64" if wide else "float32")

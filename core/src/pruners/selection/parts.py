@@ -11,6 +11,8 @@ from .keys import CHUNK, Form, Scratch
 from .ranking import Ranking
 
 Index = tuple[slice, ...]
+Chunk = tuple[np.ndarray, np.ndarray, "np.ndarray | None"]
+"""Keys, mask and alive of some weights: three views of one shape."""
 
 
 @frozen
@@ -99,8 +101,11 @@ class Part:
         alive = None if self.alive is None else self.alive[index]
         return Part(self.ranking, self.scores[index], alive, self.mask[index])
 
-    def chunks(self, form: Form, scratch: Scratch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (keys, mask) of one chunk after the other, in memory order; both are views."""
+    def chunks(self, form: Form, scratch: Scratch, *, zeroed: bool = True) -> Iterator[Chunk]:
+        """Yield one chunk after the other, in memory order.
+
+        With `zeroed` the keys of weights that are not alive are 0; without, `alive` comes along.
+        """
         order = Order.of(self.scores)
         arrays = [order.view(a) for a in (self.scores, self.mask)]
         if self.alive is not None:
@@ -111,10 +116,10 @@ class Part:
         for index in blocks(arrays[0].shape):
             scores, mask = arrays[0][index], arrays[1][index]
             alive = arrays[2][index] if len(arrays) == 3 else None
-            keys = form.keys(scores, alive, magnitude, scale, scratch)
+            keys = form.keys(scores, alive if zeroed else None, magnitude, scale, scratch)
             if keys is None:
                 raise self.ranking.not_a_number()
-            yield keys, mask
+            yield keys, mask, None if zeroed else alive
 
     def sample(self, form: Form, step: int) -> np.ndarray:
         """Return the keys of every `step`-th weight in memory order."""
