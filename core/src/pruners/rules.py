@@ -146,7 +146,9 @@ def _reaches(glob: str, layer: Layer, named: bool = False) -> bool:
         return True
     if not (layer.default or named):
         return False
-    return any(fnmatchcase(name, glob) for name in (layer.name, layer.module, *layer.aliases))
+    names = (layer.name, *layer.aliases)
+    modules = (layer.module, *(alias.rpartition(".")[0] for alias in layer.aliases))
+    return any(fnmatchcase(name, glob) for name in (*names, *modules))
 
 
 def as_rules(rules: Any) -> tuple[Rule, ...]:

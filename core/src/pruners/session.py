@@ -288,6 +288,7 @@ def attach(
     # Everything that can go wrong does so before the keeper touches model or optimizer.
     selection = _due(opened, plans, 0, masks, inputs)
     keeper = opened.keeper(masks, optimizer=optimizer, gradients=mask_gradients)
+    keeper.apply()
     pruning = Pruning(opened, plans, keeper, masks, inputs)
     pruning._take(0, selection)
     return pruning

@@ -37,6 +37,7 @@ class TorchKeeper:
         self._masks: dict[str, Tensor] = {}
         self._hooks: dict[str, Any] = {}
         self._on_step: list[Any] = []
+        self._started = False
         self._take(masks)
 
     @property
@@ -44,20 +45,15 @@ class TorchKeeper:
         """Whether an optimizer calls `apply` by itself after each of its steps."""
         return bool(self._optimizers)
 
-    def start(self) -> None:
-        """Put the hooks on; from here on the optimizers keep the zeros."""
-        self._on_step = [each.register_step_post_hook(self._after_step) for each in self._optimizers]
-        self._watch_gradients()
-
     def apply(self) -> None:
         """Set every pruned weight to +0.0, in place."""
-        self._start_once()
+        self._start()
         for name, mask in self._masks.items():
             _zero(self._weights[name].parameter, mask)
 
     def update(self, masks: Mapping[str, np.ndarray], *, clear: bool = True) -> None:
         """Take new masks for some layers and apply them; clear the optimizers' state there."""
-        self._start_once()
+        self._start()
         self._take(masks)
         self._watch_gradients()
         for name in masks:
@@ -70,9 +66,12 @@ class TorchKeeper:
             hook.remove()
         self._on_step, self._hooks, self._masks = [], {}, {}
 
-    def _start_once(self) -> None:
-        if self._optimizers and not self._on_step:
-            self.start()
+    def _start(self) -> None:
+        """Put the hooks on, once; from here on the optimizers keep the zeros."""
+        if not self._started:
+            self._started = True
+            self._on_step = [each.register_step_post_hook(self._after_step) for each in self._optimizers]
+            self._watch_gradients()
 
     def _take(self, masks: Mapping[str, np.ndarray]) -> None:
         for name, mask in masks.items():
