@@ -1,0 +1,16 @@
+"""The pruning schedule of Moffett's tools: wait, then a cubic ramp."""
+
+from collections.abc import Iterable
+
+import pruners
+
+
+@pruners.hookimpl
+def provide_schedulers() -> Iterable[pruners.SchedulerSpec]:
+    """Offer the schedule ``moffett``."""
+    yield pruners.SchedulerSpec(
+        name="moffett",
+        factory="pruners_moffett._moffett:Moffett",
+        summary="waits, then climbs a cubic staircase whose first tread is already sparse",
+        paper="Zhu & Gupta, 2017, arXiv:1710.01878",
+    )
