@@ -13,6 +13,7 @@ import pytest
 
 import pruners
 from pruners import registry
+from pruners.known import PACKAGES
 
 GOOD = """
 import pruners
@@ -206,7 +207,7 @@ def test_a_misspelled_first_party_name_says_what_to_install():
 
 
 def test_every_known_first_party_name_has_its_package():
-    for (kind, name), package in registry.PACKAGES.items():
+    for (kind, name), package in PACKAGES.items():
         with pytest.raises(pruners.UnknownName, match=f"pip install {package}"):
             registry.discover([]).find(kind, name)
 

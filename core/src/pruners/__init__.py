@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .discovery import Failure, Installed, Plugin
 from .errors import (
     BrokenPlugin,
     NeedsData,
@@ -45,17 +46,18 @@ from .protocols import (
     Scheduler,
     View,
 )
-from .registry import Failure, Installed, Plugin, installed, pattern, pruner, schedule
+from .registry import installed, pattern, pruner, schedule
 from .specs import BackendSpec, PatternSpec, PrunerSpec, SchedulerSpec
 
 if TYPE_CHECKING:
     from .api import masks, prune, scores
+    from .attaching import attach
     from .config_list import rules_from_config_list
     from .recipes import Recipe, recipe
     from .reports import Report, report
     from .rules import Rule
     from .scan import Sensitivities, sensitivity
-    from .session import Pruning, Sparsity, Update, attach
+    from .session import Pruning, Sparsity, Update
 
 __version__ = "0.1.0"
 
@@ -67,7 +69,7 @@ _LAZY = {
     "Sensitivities": "scan",
     "Sparsity": "session",
     "Update": "session",
-    "attach": "session",
+    "attach": "attaching",
     "masks": "api",
     "prune": "api",
     "recipe": "recipes",

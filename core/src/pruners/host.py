@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,9 +34,9 @@ def is_float(dtype: np.dtype[Any]) -> bool:
     return dtype.name in ("float16", "bfloat16", "float32", "float64")
 
 
-def size_of(shape: tuple[int, ...]) -> int:
-    """Return the number of elements of a shape."""
-    return math.prod(shape)
+def count_zeros(array: np.ndarray) -> int:
+    """Return how many elements are zero; -0.0 counts."""
+    return int(array.size - np.count_nonzero(array))
 
 
 class Watched(Mapping[str, Any]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -206,9 +207,33 @@ def _between(rule: Rule, base: Scheduler | None, initial: float | None, final: f
     return base
 
 
+def select_due(
+    opened: OpenModel,
+    plans: Iterable[Plan],
+    time: int,
+    masks: Mapping[str, np.ndarray],
+    *,
+    data: Iterable[Any] | None = None,
+    loss: Loss | None = None,
+) -> Selection | None:
+    """Return the masks of every plan that is due at `time`, or None; the model is only read."""
+    found: dict[str, np.ndarray] = {}
+    skipped: dict[str, str] = {}
+    due = [plan for plan in plans if plan.due(time)]
+    for plan in due:
+        alive = {name: masks[name] for name in plan.names if not masks[name].all()}
+        selection = plan.select(opened, time, alive=alive, data=data, loss=loss)
+        found.update(selection.masks)
+        skipped.update(selection.skipped)
+    return Selection(found, skipped) if due else None
+
+
+def describe(plans: Iterable[Plan]) -> dict[str, str]:
+    """Return what each layer's plan is, in words that a saved session is checked against."""
+    return {name: plan.describe(name) for plan in plans for name in plan.names}
+
+
 def warn_skipped(skipped: Mapping[str, str]) -> None:
     """Warn of each layer that a pattern left dense."""
-    import warnings
-
     for name, reason in skipped.items():
         warnings.warn(SkippedLayer(f"layer {name!r} stays dense: {reason}"), stacklevel=4)

@@ -1,136 +1,34 @@
-"""Find plugins, keep what is broken as values, and look things up by name."""
+"""Look plugins up by name, build them with their options, and find the backend of a model."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec
+from importlib.metadata import entry_points
 from typing import Any
 
-import pluggy
-from attrs import evolve, field, frozen
-
-from . import hooks
-from .errors import BrokenPlugin, NoBackend, OptionError, PluginConflict, PrunersError, UnknownName
-from .known import FRAMEWORKS, PACKAGES
+from .discovery import Failure, Installed, Plugin, discover
+from .errors import BrokenPlugin, NoBackend, OptionError
+from .known import FRAMEWORKS
 from .protocols import Backend, Pattern, Pruner, Scheduler
-from .specs import BackendSpec, PatternSpec, PrunerSpec, SchedulerSpec, Spec, resolve
+from .specs import BackendSpec, resolve
 
 GROUP = "pruners"
-HOOKS: dict[str, type[Spec]] = {
-    "provide_pruners": PrunerSpec,
-    "provide_schedulers": SchedulerSpec,
-    "provide_patterns": PatternSpec,
-    "provide_backends": BackendSpec,
-}
 
-
-class BadPlugin(PrunersError):
-    """A package registers with Pruners but does not do what a plugin must."""
-
-
-class MissingFramework(PrunersError):
-    """A backend is installed and its framework is not."""
-
-
-@frozen
-class Plugin:
-    """One usable plugin: its spec and the distribution it came from."""
-
-    spec: Spec
-    distribution: str
-    version: str
-
-    @property
-    def kind(self) -> str:
-        """``"pruner"``, ``"schedule"``, ``"pattern"`` or ``"backend"``."""
-        return self.spec.kind
-
-    @property
-    def name(self) -> str:
-        """The name users select it by."""
-        return self.spec.name
-
-
-@frozen
-class Failure:
-    """One thing that is wrong with an installed plugin, kept as a value."""
-
-    distribution: str
-    version: str
-    entry_point: str
-    error: BaseException = field(eq=False, repr=False)
-    concerns: tuple[str, str] | None = None
-    """``(kind, name)`` where the failure takes one known name away."""
-
-    @property
-    def cause(self) -> str:
-        """The error as ``TypeName: message``."""
-        return f"{type(self.error).__name__}: {self.error}"
-
-    def __str__(self) -> str:
-        """Distribution, version, entry point and cause in one line."""
-        return f"{self.distribution} {self.version} ({self.entry_point}): {self.cause}"
-
-
-@frozen
-class Installed:
-    """Everything that registers with Pruners: what works and what does not."""
-
-    plugins: tuple[Plugin, ...]
-    failures: tuple[Failure, ...]
-
-    def names(self, kind: str) -> tuple[str, ...]:
-        """Return the usable names of one kind, sorted."""
-        return tuple(sorted(plugin.name for plugin in self.plugins if plugin.kind == kind))
-
-    def find(self, kind: str, name: str) -> Plugin:
-        """
-        Return the plugin of this kind and name.
-
-        Raises
-        ------
-        PluginConflict
-            If two distributions provide the name.
-        BrokenPlugin
-            If the package of that name is installed and broken; the cause is chained.
-        UnknownName
-            If nothing provides it; the message has the nearest name and what is installed.
-        """
-        for plugin in self.plugins:
-            if (plugin.kind, plugin.name) == (kind, name):
-                return plugin
-        for failure in self.failures:
-            if failure.concerns == (kind, name) and isinstance(failure.error, PluginConflict):
-                raise failure.error
-            if failure.concerns == (kind, name) or self._may_hide(failure, kind, name):
-                raise BrokenPlugin(f"{kind} {name!r} cannot be used: {failure}") from failure.error
-        raise UnknownName(self._unknown(kind, name))
-
-    def _may_hide(self, failure: Failure, kind: str, name: str) -> bool:
-        package = PACKAGES.get((kind, name))
-        return failure.concerns is None and (failure.entry_point == name or failure.distribution == package)
-
-    def _unknown(self, kind: str, name: str) -> str:
-        names = self.names(kind)
-        text = f"no {kind} named {name!r}."
-        package = PACKAGES.get((kind, name))
-        if package:
-            return f"{text} It is in the package {package}: pip install {package}"
-        published = sorted(known for of_kind, known in PACKAGES if of_kind == kind)
-        for near in difflib.get_close_matches(name, [*names, *published], n=1):
-            text += f" Did you mean {near!r}?"
-            if near not in names:
-                text += f" (pip install {PACKAGES[kind, near]})"
-        text += f" Installed: {', '.join(names) or 'none'}."
-        if self.failures:
-            text += " Broken: " + "; ".join(str(failure) for failure in self.failures) + "."
-        return text
+__all__ = [
+    "Failure",
+    "Installed",
+    "Plugin",
+    "backend_for",
+    "discover",
+    "installed",
+    "make",
+    "pattern",
+    "pruner",
+    "schedule",
+]
 
 
 @cache
@@ -147,104 +45,6 @@ def installed() -> Installed:
     True
     """
     return discover(entry_points(group=GROUP))
-
-
-def discover(found: Iterable[EntryPoint]) -> Installed:
-    """Load each entry point on its own and sort what came out into plugins and failures."""
-    plugins: list[Plugin] = []
-    failures: list[Failure] = []
-    for entry in sorted(found, key=lambda entry: (_distribution(entry), entry.name)):
-        for outcome in _load(entry):
-            (plugins if isinstance(outcome, Plugin) else failures).append(outcome)  # type: ignore[arg-type]
-    usable, conflicts = _settle(plugins)
-    order = list(HOOKS.values())
-    usable.sort(key=lambda plugin: (order.index(type(plugin.spec)), plugin.name))
-    return Installed(tuple(usable), tuple(failures + conflicts))
-
-
-def _distribution(entry: EntryPoint) -> tuple[str, str]:
-    return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "?")
-
-
-def _load(entry: EntryPoint) -> Iterator[Plugin | Failure]:
-    blank = Failure(*_distribution(entry), entry_point=entry.name, error=PrunersError())
-    try:
-        module = entry.load()
-        manager = _manager(module)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a plugin may even call sys.exit while it is imported
-        yield evolve(blank, error=error)
-        return
-    for hook, kind in HOOKS.items():
-        if any(impl.plugin is module for impl in getattr(manager.hook, hook).get_hookimpls()):
-            yield from _call(manager, hook, kind, blank)
-
-
-def _manager(module: object) -> pluggy.PluginManager:
-    """Register one module alone, so that what is wrong is blamed on it alone."""
-    manager = pluggy.PluginManager(hooks.PROJECT)
-    manager.add_hookspecs(hooks)
-    manager.register(module)
-    written = [name for name in dir(module) if manager.parse_hookimpl_opts(module, name) is not None]
-    for name in written:
-        if name not in HOOKS:
-            near = difflib.get_close_matches(name, HOOKS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise BadPlugin(f"unknown hook {name!r}.{hint} The hooks are {', '.join(HOOKS)}.")
-    if not written:
-        plugin = getattr(module, "__name__", repr(module))
-        raise BadPlugin(
-            f"{plugin} implements no hook; decorate one of {', '.join(HOOKS)} with @pruners.hookimpl"
-        )
-    return manager
-
-
-def _call(
-    manager: pluggy.PluginManager, hook: str, kind: type[Spec], blank: Failure
-) -> Iterator[Plugin | Failure]:
-    try:
-        for specs in getattr(manager.hook, hook)():
-            for spec in specs:
-                if not isinstance(spec, kind):
-                    raise BadPlugin(f"{hook} must yield {kind.__name__}, it yielded {spec!r}")
-                yield _usable(spec, blank)
-    except Exception as error:
-        yield evolve(blank, error=_first_argument(error))
-
-
-def _first_argument(error: Exception) -> Exception:
-    """Return attrs' validation errors, which carry a tuple, with their message alone."""
-    if isinstance(error, (TypeError, ValueError)) and len(error.args) > 1:
-        return type(error)(error.args[0]).with_traceback(error.__traceback__)
-    return error
-
-
-def _usable(spec: Spec, blank: Failure) -> Plugin | Failure:
-    missing = [name for name in getattr(spec, "modules", ()) if find_spec(name) is None]
-    if missing:
-        error = MissingFramework(
-            f"backend {spec.name!r} needs the module {missing[0]!r}, which is not installed"
-        )
-        return evolve(blank, error=error, concerns=(spec.kind, spec.name))
-    return Plugin(spec, blank.distribution, blank.version)
-
-
-def _settle(plugins: list[Plugin]) -> tuple[list[Plugin], list[Failure]]:
-    """Take away every name that two plugins claim, and say which distributions do."""
-    claims: dict[tuple[str, str], list[Plugin]] = defaultdict(list)
-    for plugin in plugins:
-        claims[plugin.kind, plugin.name].append(plugin)
-    usable, conflicts = [], []
-    for (kind, name), claimants in claims.items():
-        if len(claimants) == 1:
-            usable += claimants
-            continue
-        by = " and ".join(sorted({f"{plugin.distribution} {plugin.version}" for plugin in claimants}))
-        error = PluginConflict(f"{kind} {name!r} is provided by {by}; uninstall one of them.")
-        for plugin in claimants:
-            conflicts.append(Failure(plugin.distribution, plugin.version, name, error, concerns=(kind, name)))
-    return usable, conflicts
 
 
 def make(kind: str, name: str, options: dict[str, Any]) -> Any:

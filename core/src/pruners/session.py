@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from attrs import frozen
 
-from .errors import OptionError, RuleError, StateError
-from .plans import Plan, make_plans, resume
+from .errors import StateError
+from .host import count_zeros
+from .plans import Plan, describe, resume, select_due, warn_skipped
 from .protocols import Keeper, Loss, OpenModel
-from .registry import backend_for
 from .reports import Report, session_report
 from .selection import Selection
 from .states import Clock, State
@@ -47,7 +47,7 @@ class Pruning:
         plans: list[Plan],
         keeper: Keeper,
         masks: Mapping[str, np.ndarray],
-        inputs: _Inputs,
+        inputs: Inputs,
     ) -> None:
         """Take what `pruners.attach` has built; users call that."""
         self._opened = opened
@@ -127,7 +127,7 @@ class Pruning:
 
     def sparsity(self) -> Sparsity:
         """Return each layer's fraction of zero weights, and zeros over all listed weights."""
-        zeros = {name: _zeros(self._opened.read(name)) for name in self._masks}
+        zeros = {name: count_zeros(self._opened.read(name)) for name in self._masks}
         sizes = {name: mask.size for name, mask in self._masks.items()}
         layers = {name: zeros[name] / max(1, sizes[name]) for name in zeros}
         return Sparsity(layers, sum(zeros.values()) / max(1, sum(sizes.values())))
@@ -149,7 +149,7 @@ class Pruning:
             time=self._time,
             clock=self._clock,
             masks=self._masks,
-            plans=_descriptions(self._plans),
+            plans=describe(self._plans),
             prepared=tuple(plan.prepared for plan in self._plans),
             initial=self._plans[0].initial if self._plans else None,
             skipped=self.skipped,
@@ -176,7 +176,7 @@ class Pruning:
                 resume(plan, self._opened, prepared, saved.initial)
                 for plan, prepared in zip(plans, saved.prepared, strict=True)
             ]
-        saved.check_plans(_descriptions(plans))
+        saved.check_plans(describe(plans))
         keeper.update(saved.masks, clear=False)
         self._plans = plans
         self._masks = dict(saved.masks)
@@ -199,9 +199,14 @@ class Pruning:
 
     def _advance(self, time: int) -> None:
         """Do what is due at `time`; the new time counts only if that succeeded."""
-        self._take(time, _due(self._opened, self._plans, time, self._masks, self._inputs))
+        self.take(time, self._select(time))
 
-    def _take(self, time: int, selection: Selection | None) -> None:
+    def _select(self, time: int) -> Selection | None:
+        given = self._inputs
+        return select_due(self._opened, self._plans, time, self._masks, data=given.data, loss=given.loss)
+
+    def take(self, time: int, selection: Selection | None) -> None:
+        """Make `time` now, and put the masks computed for it in force."""
         self._time = time
         if selection is None:
             return
@@ -210,130 +215,15 @@ class Pruning:
         if changed:
             self._open_keeper().update(changed)
         self._masks.update(changed)
+        warn_skipped({name: why for name, why in selection.skipped.items() if name not in self.skipped})
         self.skipped.update(selection.skipped)
         self._log.append(Update(time, self.sparsity().total))
 
 
 @frozen(eq=False)
-class _Inputs:
+class Inputs:
     """What a session was given and does not change."""
 
     model: Any
     data: Iterable[Any] | None
     loss: Loss | None
-
-
-def attach(
-    model: Any,
-    rules: Any = None,
-    optimizer: Any = None,
-    *,
-    keep: Literal["zeros"] | None = None,
-    restore: bool = False,
-    mask_gradients: bool = False,
-    data: Iterable[Any] | None = None,
-    loss: Loss | None = None,
-) -> Pruning:
-    """
-    Start a pruning session on a model that is about to be trained.
-
-    Parameters
-    ----------
-    model : object
-        A model of any installed backend. Parameters are masked in place and keep their names.
-    rules : Rule, sequence of Rule, or {str: float}
-        What is pruned how; a plain dict gives parameters their sparsity.
-    optimizer : object, optional
-        The optimizer (or several). With it, zeros are kept right after each of its steps, and
-        its state at pruned positions is cleared whenever a mask changes.
-    keep : {"zeros"}, optional
-        Fix the zeros the model has today, and prune no further: fine-tuning a sparse model.
-    restore : bool, default False
-        Start every schedule from the fraction of zeros each layer has today, and keep those zeros.
-    mask_gradients : bool, default False
-        Zero the gradients of pruned weights too, before clipping or LARS see their norm.
-    data : iterable of batches, optional
-        Calibration batches for pruners that need them; read again at every update.
-    loss : function, optional
-        ``loss(model, batch) -> scalar``, for pruners that need gradients.
-
-    Returns
-    -------
-    Pruning
-        The session. What is due at step 0 has been done.
-
-    Raises
-    ------
-    NoBackend, UnknownName, RuleError, OptionError, NeedsData, ScoreError, PrunerFailed
-        When the model or a part is not usable; model and optimizer are as they were.
-
-    Examples
-    --------
-    >>> import numpy as np, pruners
-    >>> model = {"w": np.array([[3.0, -1.0], [0.5, -2.0]])}
-    >>> pruning = pruners.attach(model, pruners.Rule("w", sparsity=0.5))
-    >>> pruning.sparsity().total
-    0.5
-    """
-    opened = backend_for(model).open(model)
-    _check_request(rules, keep, restore)
-    if keep:
-        plans: list[Plan] = []
-        masks = {name: opened.read(name) != 0 for name, layer in opened.layers.items() if layer.default}
-    else:
-        initial = _zero_fractions(opened) if restore else None
-        plans = make_plans(rules, opened, initial=initial, data=data, loss=loss)
-        masks = _first_masks(opened, plans, restore)
-    inputs = _Inputs(model, data, loss)
-    # Everything that can go wrong does so before the keeper touches model or optimizer.
-    selection = _due(opened, plans, 0, masks, inputs)
-    keeper = opened.keeper(masks, optimizer=optimizer, gradients=mask_gradients)
-    keeper.apply()
-    pruning = Pruning(opened, plans, keeper, masks, inputs)
-    pruning._take(0, selection)
-    return pruning
-
-
-def _check_request(rules: Any, keep: str | None, restore: bool) -> None:
-    if keep not in (None, "zeros"):
-        raise OptionError(f"keep must be 'zeros' or None, got {keep!r}")
-    if keep and (rules is not None or restore):
-        raise RuleError("keep='zeros' prunes no further: leave rules and restore out, or leave keep out")
-    if not keep and rules is None:
-        raise RuleError("give rules, or keep='zeros' to fix the zeros the model has today")
-
-
-def _zero_fractions(opened: OpenModel) -> dict[str, float]:
-    return {name: _zeros(opened.read(name)) / max(1, layer.size) for name, layer in opened.layers.items()}
-
-
-def _first_masks(opened: OpenModel, plans: list[Plan], restore: bool) -> dict[str, np.ndarray]:
-    planned = {name for plan in plans for name in plan.names}
-    return {
-        name: opened.read(name) != 0 if restore else np.ones(layer.shape, bool)
-        for name, layer in opened.layers.items()
-        if name in planned
-    }
-
-
-def _due(
-    opened: OpenModel, plans: list[Plan], time: int, masks: Mapping[str, np.ndarray], inputs: _Inputs
-) -> Selection | None:
-    """Return the masks of every plan that is due at `time`, or None; the model is only read."""
-    found: dict[str, np.ndarray] = {}
-    skipped: dict[str, str] = {}
-    due = [plan for plan in plans if plan.due(time)]
-    for plan in due:
-        alive = {name: masks[name] for name in plan.names if not masks[name].all()}
-        selection = plan.select(opened, time, alive=alive, data=inputs.data, loss=inputs.loss)
-        found.update(selection.masks)
-        skipped.update(selection.skipped)
-    return Selection(found, skipped) if due else None
-
-
-def _descriptions(plans: list[Plan]) -> dict[str, str]:
-    return {name: plan.describe(name) for plan in plans for name in plan.names}
-
-
-def _zeros(weights: np.ndarray) -> int:
-    return int(weights.size - np.count_nonzero(weights))

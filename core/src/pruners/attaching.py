@@ -1,0 +1,110 @@
+"""Begin a session: everything that can go wrong does so before model or optimizer are touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+
+from .errors import OptionError, RuleError
+from .host import count_zeros
+from .plans import Plan, make_plans, select_due
+from .protocols import Loss, OpenModel
+from .registry import backend_for
+from .session import Inputs, Pruning
+
+
+def attach(
+    model: Any,
+    rules: Any = None,
+    optimizer: Any = None,
+    *,
+    keep: Literal["zeros"] | None = None,
+    restore: bool = False,
+    mask_gradients: bool = False,
+    data: Iterable[Any] | None = None,
+    loss: Loss | None = None,
+) -> Pruning:
+    """
+    Start a pruning session on a model that is about to be trained.
+
+    Parameters
+    ----------
+    model : object
+        A model of any installed backend. Parameters are masked in place and keep their names.
+    rules : Rule, sequence of Rule, or {str: float}
+        What is pruned how; a plain dict gives parameters their sparsity.
+    optimizer : object, optional
+        The optimizer (or several). With it, zeros are kept right after each of its steps, and
+        its state at pruned positions is cleared whenever a mask changes.
+    keep : {"zeros"}, optional
+        Fix the zeros the model has today, and prune no further: fine-tuning a sparse model.
+    restore : bool, default False
+        Start every schedule from the fraction of zeros each layer has today, and keep those zeros.
+    mask_gradients : bool, default False
+        Zero the gradients of pruned weights too, before clipping or LARS see their norm.
+    data : iterable of batches, optional
+        Calibration batches for pruners that need them; read again at every update.
+    loss : function, optional
+        ``loss(model, batch) -> scalar``, for pruners that need gradients.
+
+    Returns
+    -------
+    Pruning
+        The session. What is due at step 0 has been done.
+
+    Raises
+    ------
+    NoBackend, UnknownName, RuleError, OptionError, NeedsData, ScoreError, PrunerFailed
+        When the model or a part is not usable; model and optimizer are as they were.
+
+    Examples
+    --------
+    >>> import numpy as np, pruners
+    >>> model = {"w": np.array([[3.0, -1.0], [0.5, -2.0]])}
+    >>> pruning = pruners.attach(model, pruners.Rule("w", sparsity=0.5))
+    >>> pruning.sparsity().total
+    0.5
+    """
+    opened = backend_for(model).open(model)
+    _check_request(rules, keep, restore)
+    if keep:
+        plans: list[Plan] = []
+        masks = {name: opened.read(name) != 0 for name, layer in opened.layers.items() if layer.default}
+    else:
+        initial = _zero_fractions(opened) if restore else None
+        plans = make_plans(rules, opened, initial=initial, data=data, loss=loss)
+        masks = _first_masks(opened, plans, restore)
+    inputs = Inputs(model, data, loss)
+    # Everything that can go wrong does so before the keeper touches model or optimizer.
+    selection = select_due(opened, plans, 0, masks, data=data, loss=loss)
+    keeper = opened.keeper(masks, optimizer=optimizer, gradients=mask_gradients)
+    keeper.apply()
+    pruning = Pruning(opened, plans, keeper, masks, inputs)
+    pruning.take(0, selection)
+    return pruning
+
+
+def _check_request(rules: Any, keep: str | None, restore: bool) -> None:
+    if keep not in (None, "zeros"):
+        raise OptionError(f"keep must be 'zeros' or None, got {keep!r}")
+    if keep and (rules is not None or restore):
+        raise RuleError("keep='zeros' prunes no further: leave rules and restore out, or leave keep out")
+    if not keep and rules is None:
+        raise RuleError("give rules, or keep='zeros' to fix the zeros the model has today")
+
+
+def _zero_fractions(opened: OpenModel) -> dict[str, float]:
+    return {
+        name: count_zeros(opened.read(name)) / max(1, layer.size) for name, layer in opened.layers.items()
+    }
+
+
+def _first_masks(opened: OpenModel, plans: list[Plan], restore: bool) -> dict[str, np.ndarray]:
+    planned = {name for plan in plans for name in plan.names}
+    return {
+        name: opened.read(name) != 0 if restore else np.ones(layer.shape, bool)
+        for name, layer in opened.layers.items()
+        if name in planned
+    }
