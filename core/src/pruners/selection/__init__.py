@@ -11,7 +11,7 @@ from attrs import field, frozen
 from ..errors import OptionError, SkipLayer
 from ..protocols import Pattern
 from .budgets import BUDGETS, layer_mask, layer_sparsities, model_masks
-from .groups import keep_per_group
+from .groups import fill_groups, keep_per_group
 from .kernel import select
 from .normalisers import NORMALISERS, normalise
 from .ranking import Ranking
@@ -27,7 +27,9 @@ __all__ = [
     "Selection",
     "Ties",
     "choose_masks",
+    "fill_groups",
     "keep_per_group",
+    "layer_mask",
     "layer_sparsities",
     "normalise",
     "rounding_rule",
@@ -127,10 +129,11 @@ def choose_masks(
         )
     layer_sparsities({}, sparsity)
     pool = [normalise(ranking, normaliser) for ranking in rankings.values()]
-    masks = dict(zip(rankings, model_masks(pool, float(sparsity), rule, int(min_keep))))
+    masks = dict(zip(rankings, model_masks(pool, float(sparsity), rule, int(min_keep)), strict=True))
     if pattern is None:
         return Selection(masks)
-    return _lay(rankings, {name: 1 - float(np.mean(m)) if m.size else 0.0 for name, m in masks.items()}, pattern)
+    shares = {name: 1 - np.count_nonzero(mask) / max(mask.size, 1) for name, mask in masks.items()}
+    return _lay(rankings, shares, pattern)
 
 
 def _lay(rankings: Mapping[str, Ranking], shares: Mapping[str, float], pattern: Pattern) -> Selection:

@@ -86,7 +86,7 @@ def _named(
         raise OptionError(f"budget is {budget!r}, but each layer has its own sparsity; leave one of them out")
     unknown = sorted(set(sparsity) - set(shapes))
     if unknown:
-        raise OptionError(f"sparsity names '{unknown[0]}', which is not among the layers: {', '.join(shapes)}")
+        raise OptionError(f"sparsity names '{unknown[0]}', which is none of the layers {', '.join(shapes)}")
     missing = [name for name in shapes if name not in sparsity]
     if missing:
         raise OptionError(f"sparsity has no entry for '{missing[0]}'; give one for each layer")
@@ -145,7 +145,7 @@ def model_masks(
     masks: list[np.ndarray | None] = [None] * len(rankings)
     pool = list(range(len(rankings)))
     while pool:
-        chosen = dict(zip(pool, _cut([rankings[i] for i in pool], (k, ties))))
+        chosen = dict(zip(pool, _cut([rankings[i] for i in pool], (k, ties)), strict=True))
         short = [i for i in pool if np.count_nonzero(chosen[i]) < keep[i]]
         if not short:
             for i in pool:

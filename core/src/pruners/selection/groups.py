@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from ..errors import OptionError
-from .keys import Form, Scratch, form_of
+from .keys import CHUNK, Form, Scratch, form_of
 from .parts import Order, blocks
 from .ranking import Ranking
 
 View = Callable[[np.ndarray], np.ndarray]
 
-_CHUNK = 1 << 16  # weights per chunk; the lanes' counters have to fit in the cache as well
+
 _SHORT = 16  # below this many lanes, comparing neighbours beats a partition per group
 
 
@@ -120,10 +120,10 @@ def fill_groups(ranking: Ranking, mask: np.ndarray, view: View, keep: int, group
     alive = None if alive is None else alive.transpose(axes)
     size = int(np.prod(scores.shape[leads:]))
     form = form_of([ranking])
-    scratch = Scratch.of(form, min(scores.size, max(_CHUNK, size)))
+    scratch = Scratch.of(form, min(scores.size, max(CHUNK, size)))
     work = _Work(size, max(0, size - keep), scratch.keys.size)
     kept = np.empty(scratch.keys.size, np.bool_)
-    for index in blocks(scores.shape[:leads], max(1, _CHUNK // size)):
+    for index in blocks(scores.shape[:leads], max(1, CHUNK // size)):
         piece = scores[index]
         living = None if alive is None else alive[index]
         keys = form.keys(piece, living, ranking.magnitude, ranking.scale, scratch)
@@ -144,11 +144,11 @@ def _fill_in_place(ranking: Ranking, mask: np.ndarray, size: int, keep: int, axi
     inner = int(np.prod(arrays[0].shape[position + 1 :]))
     period = size * inner
     straight = order.flips[position].step == 1 and all(a.flags.c_contiguous for a in arrays)
-    if not straight or not 0 < period <= _CHUNK:
+    if not straight or not 0 < period <= CHUNK:
         return False
     lines = [a.reshape(-1) for a in arrays]
     form: Form = form_of([ranking])
-    step = _CHUNK // period * period
+    step = CHUNK // period * period
     scratch = Scratch.of(form, min(step, mask.size))
     work = _Work(size, size - keep, scratch.keys.size, inner)
     for start in range(0, mask.size, step):
@@ -204,9 +204,10 @@ class _Work:
             rows = rows.astype(np.uint32)  # NumPy partitions 32-bit integers several times faster
         cut = np.partition(rows, self.pruned - 1, axis=1)[:, self.pruned - 1 : self.pruned]
         np.greater(rows, cut, out=kept)
-        missing = (self.size - self.pruned) - np.count_nonzero(kept, axis=1)
-        tied = np.flatnonzero(missing)
-        if tied.size:
+        keep = self.size - self.pruned  # never exceeded in a row, so the sum shows whether any row lacks one
+        if np.count_nonzero(kept) != keep * rows.shape[0]:
+            missing = keep - np.count_nonzero(kept, axis=1)
+            tied = np.flatnonzero(missing)
             equal = rows[tied] == cut[tied]
             later = np.cumsum(equal[:, ::-1], axis=1, dtype=np.int32)[:, ::-1]
             kept[tied] |= equal & (later <= missing[tied, None])

@@ -253,7 +253,7 @@ class _Settle:
 
     def run(self, parts: Sequence[Part], counts: Sequence[int], first: int) -> None:
         """Settle the `counts` ties of `parts`, `first` of them together."""
-        for part, count in zip(parts, counts):
+        for part, count in zip(parts, counts, strict=True):
             if count <= first or first <= 0:
                 self._write(part, count <= first)
             else:

@@ -26,7 +26,7 @@ class Order:
     @classmethod
     def of(cls, array: np.ndarray) -> Order:
         """Return the order in which `array` lies in memory."""
-        strides = [abs(s) if n > 1 else 0 for s, n in zip(array.strides, array.shape)]
+        strides = [abs(s) if n > 1 else 0 for s, n in zip(array.strides, array.shape, strict=True)]
         long = [a for a in range(array.ndim) if array.shape[a] > 1]
         axes = sorted(long, key=lambda axis: -strides[axis])
         trivial = axes == long and all(array.strides[a] >= 0 for a in long)
@@ -48,7 +48,7 @@ class Order:
             return positions
         seen = np.unravel_index(positions, tuple(shape[a] for a in self.axes))
         own: list[np.ndarray] = [positions] * len(shape)
-        for axis, flip, coordinate in zip(self.axes, self.flips, seen):
+        for axis, flip, coordinate in zip(self.axes, self.flips, seen, strict=True):
             own[axis] = shape[axis] - 1 - coordinate if flip.step == -1 else coordinate
         return np.ravel_multi_index(tuple(own), shape)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal, Union
+from typing import Literal
 
 from attrs import field, frozen, validators
 
@@ -123,7 +123,7 @@ RULES: dict[str, RoundingRule] = {
 }
 """Every rule by name; ``multiple`` needs a number and is written ``("multiple", m)``."""
 
-Rounding = Union[str, tuple[str, int], RoundingRule]
+Rounding = str | tuple[str, int] | RoundingRule
 
 
 def rounding_rule(rounding: Rounding) -> RoundingRule:
@@ -160,7 +160,7 @@ def rounding_rule(rounding: Rounding) -> RoundingRule:
         try:
             return _bounded(Multiple(rounding[1]))
         except (TypeError, ValueError):
-            raise OptionError(f"rounding is {rounding!r}; 'multiple' takes an integer of at least 1") from None
+            raise OptionError(f"rounding is {rounding!r}; 'multiple' takes an integer from 1") from None
     raise OptionError(f"rounding is {rounding!r}; choose from {', '.join(RULES)}, or ('multiple', m)")
 
 
