@@ -177,9 +177,8 @@ def test_a_target_in_a_session_is_reached_exactly():
     assert pruning.sparsity().total == math.floor(0.77 * 390) / 390
 
 
-WEIGHTS = arrays(
-    np.float32, st.integers(1, 30), elements=st.floats(-8, 8, width=32).map(lambda x: round(x, 1))
-)
+TENTHS = st.integers(-80, 80).map(lambda x: x / 10)
+WEIGHTS = arrays(np.float64, st.integers(1, 30), elements=TENTHS)
 
 
 @settings(max_examples=100, deadline=None)

@@ -55,7 +55,8 @@ class Sensitivity:
     Ties: weights equal to the threshold go. With `target_sparsity`, weights that are the same
     number of deviations away from zero go in the order of the layers, then of their index.
 
-    With `scope="model"` the counts of the layers are added up and go from one pool. A rule
+    A schedule ramps q itself; this project's schedules end below 1, so a larger q is for a
+    rule without one. With `scope="model"` the counts of the layers are added up and go from one pool. A rule
     with different sparsities by layer and `target_sparsity` takes each layer's share from the
     `q` that would reach that layer's number over all of them.
 
