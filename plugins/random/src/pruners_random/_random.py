@@ -45,8 +45,8 @@ class Random:
     Ties: two scores are equal with probability :math:`2^{-24}`; the lower index goes first.
 
     Published code mostly draws from the framework's global generator, so that a mask depends
-    on what was drawn before; here no global state is read or changed. The paper draws with a
-    probability per layer, here exactly the asked number goes.
+    on what was drawn before; here no global state is read or changed. The paper gives each
+    layer a sparsity of its own, ERK among others; here that is the rule's ``budget``.
 
     References
     ----------

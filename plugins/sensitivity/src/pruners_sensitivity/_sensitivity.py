@@ -56,9 +56,9 @@ class Sensitivity:
     number of deviations away from zero go in the order of the layers, then of their index.
 
     A schedule ramps q itself; this project's schedules end below 1, so a larger q is for a
-    rule without one. With `scope="model"` the counts of the layers are added up and go from one pool. A rule
-    with different sparsities by layer and `target_sparsity` takes each layer's share from the
-    `q` that would reach that layer's number over all of them.
+    rule without one. With `scope="model"` the counts of the layers are added up and go from
+    one pool. A rule with different sparsities by layer and `target_sparsity` takes each
+    layer's share from the `q` that would reach that layer's number over all of them.
 
     The paper chooses one q per layer from a scan of the layer's sensitivity; give
     ``sparsity={parameter name: q}`` for that. Distiller measures the unbiased deviation once,
