@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .errors import PrunersError
 
 if TYPE_CHECKING:
@@ -37,11 +39,11 @@ def sensitivity_figure(found: Sensitivities) -> Any:
     figure = new_figure(8, 4.5)
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+    from matplotlib.colors import ListedColormap, Normalize
 
     axes = figure.subplots()
     clean(axes)
-    colours = colormaps["viridis"].resampled(max(2, len(found.layers)))
+    colours = ListedColormap(colormaps["viridis"](np.linspace(0, 0.88, max(1, len(found.layers)))))
     axes.axhline(found.baseline, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
         f"dense {found.baseline:.4g}",
@@ -54,10 +56,10 @@ def sensitivity_figure(found: Sensitivities) -> Any:
         points = ([0.0, *found.sparsities], [found.baseline, *layer.metrics])
         axes.plot(*points, color=colours(index), linewidth=1.6, marker="o", markersize=3, label=layer.name)
     axes.set_xlim(left=0)
-    axes.set_xlabel("sparsity of this layer alone", color=INK)
-    axes.set_ylabel("metric", color=INK)
+    axes.set_xlabel("sparsity of this layer alone", color=INK, fontsize=9)
+    axes.set_ylabel("metric", color=INK, fontsize=9)
     if 0 < len(found.layers) <= LINES_WITH_LEGEND:
-        figure.legend(loc="outside right upper", frameon=False, fontsize=8, title="layer, first to last")
+        figure.legend(loc="outside right upper", frameon=False, fontsize=8, title="layer", title_fontsize=9)
     elif found.layers:
         scale = ScalarMappable(Normalize(1, len(found.layers)), colours)
         figure.colorbar(scale, ax=axes, label="layer, in the model's order")

@@ -60,21 +60,22 @@ def _model(what: Recipe) -> Any:
 
 
 def _prune(what: Recipe, model: Any) -> Report:
-    from ..api import prune
-    from ..errors import RecipeError, StateError
-    from ..reports import report
+    import pruners
+
     from ._common import load_function
 
     if what.train is None:
-        prune(model, what.rules)
-        return report(model)
+        pruners.prune(model, what.rules)
+        return pruners.report(model)
     sessions: list[Pruning] = []
     load_function(what.train, f"{what.source}: train:")(model, _attacher(model, what, sessions))
     if not sessions:
-        raise RecipeError(f"{what.source}: train: {what.train!r} never called attach, so nothing was pruned")
+        raise pruners.RecipeError(
+            f"{what.source}: train: {what.train!r} never called attach: nothing was pruned"
+        )
     reached = sessions[-1].report()
     for session in sessions:
-        with suppress(StateError):  # the function may have finished it
+        with suppress(pruners.StateError):  # the function may have finished it
             session.finish()
     return reached
 
@@ -83,9 +84,9 @@ def _attacher(model: Any, what: Recipe, sessions: list[Pruning]) -> Callable[...
     """Return what `train` calls to start the recipe's session on its optimizer."""
 
     def attach(optimizer: Any = None, *, data: Any = None, loss: Any = None) -> Pruning:
-        from ..session import attach as start
+        import pruners
 
-        session = start(model, what.rules, optimizer, data=data, loss=loss)
+        session = pruners.attach(model, what.rules, optimizer, data=data, loss=loss)
         sessions.append(session)
         return session
 

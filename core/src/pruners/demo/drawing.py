@@ -29,7 +29,7 @@ def draw(dense: Sequence[Run], pruned: Sequence[Run], path: Path) -> None:
 
 def _draw_accuracy(axes: Any, dense: Sequence[Run], pruned: Sequence[Run]) -> None:
     clean(axes)
-    for runs, colour, name in ((dense, DENSE, "dense"), (pruned, PRUNED, "pruned to 90 %")):
+    for runs, colour, name in ((dense, DENSE, "dense"), (pruned, PRUNED, "pruned")):
         steps = [step for step, _ in runs[0].accuracy]
         values = 100 * np.array([[value for _, value in run.accuracy] for run in runs])
         mean = values.mean(axis=0)
@@ -39,7 +39,7 @@ def _draw_accuracy(axes: Any, dense: Sequence[Run], pruned: Sequence[Run]) -> No
         axes.plot(steps, mean, color=colour, linewidth=2, label=f"{name}: {mean[-1]:.1f} % at the end")
     lowest = min(value for run in (*dense, *pruned) for _, value in run.accuracy[len(run.accuracy) // 4 :])
     axes.set_ylim(max(0, 100 * lowest - 6), 101)
-    axes.set_ylabel("accuracy, %", color=INK)
+    axes.set_ylabel("accuracy, %", color=INK, fontsize=9)
     axes.legend(loc="lower right", frameon=False, fontsize=9)
     seeds = f"mean of {len(dense)} seeds, band from worst to best" if len(dense) > 1 else "one seed"
     axes.set_title(f"Held-out accuracy while training ({seeds})", loc="left", fontsize=10.5, color=INK)
@@ -48,25 +48,20 @@ def _draw_accuracy(axes: Any, dense: Sequence[Run], pruned: Sequence[Run]) -> No
 def _draw_sparsity(axes: Any, run: Run) -> None:
     clean(axes)
     assert run.pruning is not None
+    label = {"textcoords": "offset points", "ha": "right", "fontsize": 9}
     updates = [(update.step, 100 * update.sparsity) for update in run.pruning.log]
     steps = [0, *(step for step, _ in updates), run.steps]
     values = [0.0, *(value for _, value in updates), updates[-1][1]]
     axes.plot([0, run.steps], [0, 0], color=DENSE, linewidth=2, clip_on=False)
+    axes.annotate("dense: none", (run.steps, 0), xytext=(0, 5), color=DENSE, **label)
     axes.step(steps, values, where="post", color=PRUNED, linewidth=2)
-    axes.annotate(
-        f"{values[-1]:.1f} %",
-        (run.steps, values[-1]),
-        xytext=(0, -13),
-        textcoords="offset points",
-        ha="right",
-        color=PRUNED,
-        fontsize=9,
-    )
-    axes.set_ylim(0, 100)
+    end = f"pruned: {values[-1]:.1f} %"
+    axes.annotate(end, (run.steps, values[-1]), xytext=(0, -14), color=PRUNED, **label)
+    axes.set_ylim(0, 103)
     axes.set_xlim(0, run.steps)
     axes.set_yticks([0, 50, 100])
-    axes.set_ylabel("zeros, %", color=INK)
-    axes.set_xlabel("optimizer step", color=INK)
+    axes.set_ylabel("zeros, %", color=INK, fontsize=9)
+    axes.set_xlabel("optimizer step", color=INK, fontsize=9)
 
 
 def _draw_mask(axes: Any, mask: np.ndarray) -> None:
@@ -92,7 +87,7 @@ def _draw_mask(axes: Any, mask: np.ndarray) -> None:
     axes.set_yticks(range(outputs), [f"{digit}" for digit in range(outputs)])
     axes.tick_params(length=0, labelsize=8, colors=INK)
     axes.spines[:].set_visible(False)
-    axes.set_ylabel("output: digit", color=INK)
+    axes.set_ylabel("output, one per digit", color=INK, fontsize=9, labelpad=8)
     title = f"Weights kept in {LAYER}: every row keeps equally many in every bank of {BANK} inputs"
     axes.set_title(title, loc="left", fontsize=10.5, color=INK)
 

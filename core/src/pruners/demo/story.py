@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
+from ..errors import SkippedLayer
 from .drawing import draw
 from .measuring import broken_file, broken_promises, race, write
 from .summary import print_accuracy, print_files, print_latency, print_layers
@@ -30,7 +32,8 @@ def tell(*, seeds: int, epochs: int, output: Path) -> bool:
     if not console.is_terminal:
         console = Console(width=WIDTH)
     output.mkdir(parents=True, exist_ok=True)
-    with _one_thread():
+    with _one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", SkippedLayer)  # the table says which layer, and why
         data = load_data()
         dense, pruned = _train_all(console, data, seeds, epochs)
         broken = _measure(console, dense, pruned, data.test_images[:BATCH], output)
@@ -61,10 +64,11 @@ def _measure(
     console: Console, dense: list[Run], pruned: list[Run], images: Tensor, output: Path
 ) -> list[str]:
     """Print every table, write the files, and return the claims that do not hold."""
-    print_accuracy(console, dense, pruned)
     session = pruned[0].pruning
     assert session is not None
     report = session.report()
+    session.finish()
+    print_accuracy(console, dense, pruned, report.sparsity)
     print_layers(console, pruned[0], report)
     files = (
         write(dense[0].model, output / "dense.safetensors"),
