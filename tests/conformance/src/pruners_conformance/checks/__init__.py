@@ -1,0 +1,1 @@
+"""The checks, one function per promise; the name is the promise."""

@@ -1,0 +1,58 @@
+"""One worked example: what goes in, and the mask that must come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+Arrays = Mapping[str, Any]
+
+
+def _same_names(example: Example, _: Any, masks: Arrays) -> None:
+    if set(masks) != set(example.weights):
+        raise ValueError(
+            f"an example needs one mask per layer: weights has {sorted(example.weights)}, "
+            f"masks has {sorted(masks)}"
+        )
+
+
+@frozen
+class Example:
+    """
+    One example worked by hand, from the paper where it has one.
+
+    Parameters
+    ----------
+    weights : {name: (out, in, *kernel) array_like}
+        Weights of a small model. For a pattern: the scores, larger is kept.
+    sparsity : float
+        Asked fraction of zeros, 0 to 1; for pruners that allocate, the strength.
+    masks : {name: array_like of 0 and 1}
+        The mask of each layer, 1 where kept.
+    scope : {"layer", "model"}
+        What competes with what.
+    gradients : {name: array_like}
+        For pruners that ask for gradients: the mean loss gradient of each weight.
+    activations : {name: (z, dz)}
+        For pruners that ask for activations: output of the layer ``(batch, channel, ...)``
+        and the loss gradient with respect to it.
+
+    Raises
+    ------
+    ValueError
+        If the masks are not of the same layers as the weights.
+
+    Examples
+    --------
+    >>> Example({"w": [[3.0, -1.0]]}, 0.5, {"w": [[1, 0]]}).sparsity
+    0.5
+    """
+
+    weights: Arrays
+    sparsity: float
+    masks: Arrays = field(validator=_same_names)
+    scope: Literal["layer", "model"] = field(default="layer", kw_only=True)
+    gradients: Arrays = field(factory=dict, kw_only=True)
+    activations: Arrays = field(factory=dict, kw_only=True)

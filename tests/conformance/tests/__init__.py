@@ -1,0 +1,1 @@
+"""Plugins that must be accepted, and one per promise that must be rejected."""

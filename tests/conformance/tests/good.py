@@ -1,0 +1,191 @@
+"""Plugins that keep every promise; the bad ones each change one thing about these."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from attrs import evolve, field, frozen, validators
+from pruners_conformance import Example
+
+import pruners
+
+PRUNER = [Example({"w": [[3.0, -1.0], [0.5, -2.0]]}, 0.5, {"w": [[1, 0], [0, 1]]})]
+SCHEDULE = {0: 0.0, 5: 0.4, 10: 0.8}
+PATTERN = [
+    Example({"w": [[1.0, -3.0, 2.0, 0.5, 4.0, 5.0, 6.0, 7.0]]}, 0.5, {"w": [[0, 1, 1, 0, 0, 0, 1, 1]]})
+]
+
+
+@frozen
+class Smallest:
+    """
+    Score every weight by its absolute value.
+
+    Notes
+    -----
+    Needs no data; ties fall to the lower index.
+
+    References
+    ----------
+    .. [1] S. Han et al., "Learning both Weights and Connections", NeurIPS 2015.
+
+    Examples
+    --------
+    >>> Smallest().unit
+    'weight'
+    """
+
+    unit: Literal["weight"] = field(default="weight", init=False)
+
+    def scores(self, view: Any) -> Mapping[str, Any]:
+        """Return the absolute values."""
+        return {name: view.ops.abs(weight) for name, weight in view.weights.items()}
+
+
+@frozen
+class Allocating(Smallest):
+    """
+    Prune layers with even and odd rows at different rates.
+
+    Notes
+    -----
+    Needs no data.
+
+    References
+    ----------
+    .. [1] None; this one is for tests.
+
+    Examples
+    --------
+    >>> Allocating().unit
+    'weight'
+    """
+
+    def allocate(self, view: Any, sparsity: float) -> Mapping[str, float]:
+        """Return the asked sparsity, or half of it where rows are odd."""
+        return {name: sparsity / (1 + w.shape[0] % 2) for name, w in view.weights.items()}
+
+
+@frozen
+class Channels(Smallest):
+    """
+    Score every output channel by the sum of its absolute weights.
+
+    Notes
+    -----
+    Needs no data.
+
+    References
+    ----------
+    .. [1] H. Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017.
+
+    Examples
+    --------
+    >>> Channels().unit
+    'channel'
+    """
+
+    unit: Literal["channel"] = field(default="channel", init=False)  # type: ignore[assignment]
+
+    def scores(self, view: Any) -> Mapping[str, Any]:
+        """Return one sum per channel."""
+        return {
+            name: view.ops.sum(
+                view.ops.abs(view.ops.astype(w, view.ops.float32)), axis=tuple(range(1, w.ndim))
+            )
+            for name, w in view.weights.items()
+        }
+
+
+@frozen(kw_only=True)
+class Ramp:
+    """
+    Rise in a straight line.
+
+    Parameters
+    ----------
+    stop, every, initial_sparsity, final_sparsity
+        As their names say.
+
+    Notes
+    -----
+    Reaches the end at `stop`, which is due.
+
+    References
+    ----------
+    .. [1] None; this one is for tests.
+
+    Examples
+    --------
+    >>> Ramp().sparsity(5)
+    0.4
+    """
+
+    stop: int = field(default=10, validator=validators.gt(0))
+    every: int = 1
+    initial_sparsity: float = 0.0
+    final_sparsity: float = 0.8
+
+    def sparsity(self, step: int) -> float:
+        """Return the fraction of weights that are zero after `step`."""
+        done = min(step / self.stop, 1.0)
+        if done == 1.0:
+            return self.final_sparsity
+        return self.initial_sparsity + (self.final_sparsity - self.initial_sparsity) * done
+
+    def due(self, step: int) -> bool:
+        """Return whether masks are recomputed at `step`."""
+        return step <= self.stop and (step % self.every == 0 or step == self.stop)
+
+    def between(self, initial: float | None, final: float | None) -> Ramp:
+        """Return this ramp between other ends."""
+        return evolve(
+            self,
+            initial_sparsity=self.initial_sparsity if initial is None else initial,
+            final_sparsity=self.final_sparsity if final is None else final,
+        )
+
+
+@frozen
+class Fours:
+    """
+    Prune the same number of every four consecutive inputs.
+
+    Notes
+    -----
+    Needs no data; at most half of each four is pruned.
+
+    References
+    ----------
+    .. [1] None; this one is for tests.
+
+    Examples
+    --------
+    >>> Fours().count(0.5)
+    2
+    """
+
+    def count(self, sparsity: float) -> int:
+        """Return how many of four are pruned."""
+        return min(2, math.floor(4 * sparsity + 1e-9))
+
+    def fours(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape as groups of four, or skip."""
+        if len(shape) < 2 or shape[1] % 4 or not math.prod(shape):
+            raise pruners.SkipLayer(f"inputs of shape {shape} do not come in fours")
+        return (shape[0], shape[1] // 4, 4, *shape[2:])
+
+    def mask(self, ranking: Any, sparsity: float) -> np.ndarray:
+        """Prune the lowest of each four."""
+        grouped = ranking.values().reshape(self.fours(ranking.shape))
+        order = np.argsort(np.argsort(grouped, axis=2, kind="stable"), axis=2, kind="stable")
+        return (order >= self.count(sparsity)).reshape(ranking.shape)
+
+    def check(self, mask: np.ndarray) -> None:
+        """Raise unless every four has the same number of zeros, at most two."""
+        zeros = (~mask).reshape(self.fours(mask.shape)).sum(axis=2)
+        if zeros.max() > 2 or zeros.min() != zeros.max():
+            raise pruners.PatternError(f"fours have {zeros.min()} to {zeros.max()} zeros")

@@ -1,0 +1,61 @@
+"""Each check rejects the plugin that breaks its promise, and accepts those that keep it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pruners_conformance import run
+from pruners_conformance.catalogue import CHECKS, NAMED
+
+from . import bad_backends, bad_patterns, bad_pruners, bad_schedules, good, installed_plugins
+
+KINDS: dict[str, dict[str, Any]] = {
+    "pruner": {"examples": good.PRUNER},
+    "schedule": {"examples": good.SCHEDULE},
+    "pattern": {"examples": good.PATTERN},
+    "backend": {"make_model": bad_backends.Box, "parameters": lambda box: box.arrays},
+}
+GOOD = {
+    "pruner": (good.Smallest, good.Allocating, good.Channels),
+    "schedule": (good.Ramp,),
+    "pattern": (good.Fours,),
+    "backend": (bad_backends.Boxes,),
+}
+BAD = {
+    "pruner": bad_pruners.BAD,
+    "schedule": bad_schedules.BAD,
+    "pattern": bad_patterns.BAD,
+    "backend": bad_backends.BAD,
+}
+ACCEPTED = [(kind, factory) for kind, factories in GOOD.items() for factory in factories]
+REJECTED = [(kind, check, factory) for kind, table in BAD.items() for check, factory in table.items()]
+
+
+@pytest.mark.parametrize(("kind", "factory"), ACCEPTED)
+def test_a_good_plugin_is_accepted(kind: str, factory: Any) -> None:
+    inputs = dict(KINDS[kind])
+    if factory is good.Channels:
+        inputs["examples"] = [good.Example({"w": [[3.0, -1.0], [0.5, -2.0]]}, 0.5, {"w": [[1, 1], [0, 0]]})]
+    records = run(factory, kind=kind, **inputs)
+    assert [record for record in records if not record.ok] == []
+    assert sum(record.status == "passed" for record in records) >= len(records) - 1
+
+
+@pytest.mark.parametrize(("kind", "check", "factory"), REJECTED, ids=[f"{k}-{c}" for k, c, _ in REJECTED])
+def test_a_bad_plugin_is_rejected_by_its_check_alone(kind: str, check: str, factory: Any) -> None:
+    records = run(factory, kind=kind, **KINDS[kind])
+    assert {record.check: record.reason for record in records if not record.ok}.keys() == {check}
+    (failed,) = [record for record in records if not record.ok]
+    assert failed.status == "failed"
+    assert failed.reason
+    assert failed.advice
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_every_check_has_a_plugin_that_it_rejects(kind: Any) -> None:
+    checks = {check.__name__ for check in CHECKS[kind]}
+    covered = set(BAD[kind]) | set(installed_plugins.BAD)
+    assert checks - covered == set()
+    assert set(BAD[kind]) <= checks
+    assert set(installed_plugins.BAD) == {check.__name__ for check in NAMED}
