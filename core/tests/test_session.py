@@ -214,6 +214,26 @@ def test_a_schedule_with_its_own_ends_refuses_others():
         pruners.attach(arrays(), pruners.Rule(schedule=Steps((0.0, 0.5))), restore=True)
 
 
+def test_restoring_a_layer_that_is_all_zeros_holds_it():
+    model = {"gone": np.zeros((2, 4)), "there": np.ones((2, 4))}
+    rule = pruners.Rule(sparsity=0.5, schedule=pruners.schedule("linear", start=0, stop=2, every=1))
+    pruning = pruners.attach(model, rule, restore=True)
+    for _ in range(3):
+        pruning.step()
+    assert pruning.sparsity().layers == {"gone": 1.0, "there": 0.5}
+
+
+def test_a_schedule_does_not_take_a_quality_parameter_above_one():
+    rule = pruners.Rule(
+        sparsity=1.5,
+        pruner="sensitivity",
+        schedule=pruners.schedule("linear", start=0, stop=2, every=1),
+    )
+    with pytest.raises(pruners.OptionError, match=r"rule \('\*',\): .*final_sparsity.*1\.5"):
+        pruners.attach(arrays(), rule)
+    assert pruners.attach(arrays(), pruners.Rule(sparsity=1.5, pruner="sensitivity")).sparsity().total > 0.8
+
+
 def test_a_schedule_without_an_end_says_so_at_once():
     ramp = pruners.schedule("linear", start=0, stop=5, every=1)
     with pytest.raises(pruners.OptionError, match="final_sparsity"):

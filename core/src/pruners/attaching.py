@@ -96,8 +96,10 @@ def _check_request(rules: Any, keep: str | None, restore: bool) -> None:
 
 
 def _zero_fractions(opened: OpenModel) -> dict[str, float]:
+    """Return each layer's fraction of zeros; of a layer that is all zeros, the largest below 1."""
     return {
-        name: count_zeros(opened.read(name)) / max(1, layer.size) for name, layer in opened.layers.items()
+        name: max(0, min(count_zeros(opened.read(name)), layer.size - 1)) / max(1, layer.size)
+        for name, layer in opened.layers.items()
     }
 
 

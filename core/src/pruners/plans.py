@@ -167,7 +167,9 @@ def _schedules(
     made: dict[tuple[float | None, float | None], Scheduler] = {}
     schedules = {}
     for name in names:
-        ends = ((initial or {}).get(name), _final(rule, opened, name))
+        # A pruner that decides the amounts reads its schedule in units of its own: no start to restore.
+        start = None if isinstance(named.pruner, Allocates) else (initial or {}).get(name)
+        ends = (start, _final(rule, opened, name))
         if ends not in made:
             _in_range(rule, named, name, ends[1])
             made[ends] = _between(rule, base, *ends)
@@ -202,7 +204,11 @@ def _between(rule: Rule, base: Scheduler | None, initial: float | None, final: f
             raise RuleError(
                 f"rule {rule.match!r}: schedule {type(base).__name__} sets its own ends; leave {what} out"
             )
-        base = base.between(initial, final)
+        try:
+            base = base.between(initial, final)
+        except (TypeError, ValueError) as error:
+            text = error.args[0] if error.args else error
+            raise OptionError(f"rule {rule.match!r}: {text}") from error
     base.sparsity(0)  # a schedule without an end says so here, before anything is changed
     return base
 
