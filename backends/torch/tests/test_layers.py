@@ -168,3 +168,15 @@ def test_saving_writes_safetensors_with_tied_weights_once(tmp_path):
     with safe_open(path, "pt") as file:
         assert len(list(file.keys())) == 1
         assert torch.equal(file.get_tensor(next(iter(file.keys()))), model[0].weight.detach())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_the_way_an_accelerator_masks_gives_the_same_bits(dtype):
+    from pruners_torch._keeper import zero_on_device
+
+    values = torch.tensor([1.5, -2.0, float("nan"), -float("inf"), -0.0, 1e-40, 3.0], dtype=dtype)
+    mask = torch.tensor([True, False, False, False, False, True, True])
+    masked = values.clone()
+    zero_on_device(masked, mask)
+    integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}[values.element_size()]
+    assert torch.equal(masked.view(integers), torch.where(mask, values.view(integers), 0))

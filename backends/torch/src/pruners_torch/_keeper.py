@@ -114,7 +114,10 @@ def _zero(tensor: Tensor, mask: Tensor) -> None:
     """Set `tensor` to +0.0 where `mask` is False, in place, on its own device."""
     if tensor.device.type == "cpu":
         zero_pruned(to_host(tensor), mask.numpy())
-        return
-    if mask.device != tensor.device:
-        mask = mask.to(tensor.device)
+    else:
+        zero_on_device(tensor, mask.to(tensor.device))
+
+
+def zero_on_device(tensor: Tensor, mask: Tensor) -> None:
+    """Do the same with the device's own arithmetic: bits times 0 are +0.0, bits times 1 themselves."""
     bits(tensor).mul_(mask)
