@@ -43,7 +43,10 @@ def test_evaluate_sees_exactly_the_weights_that_pruning_gives():
     arrays = model()
     seen = []
     pruners.sensitivity(
-        arrays, lambda m: seen.append({n: w.copy() for n, w in m.items()}) or 0.0, sparsities=[0.5], layers="a"
+        arrays,
+        lambda m: seen.append({n: w.copy() for n, w in m.items()}) or 0.0,
+        sparsities=[0.5],
+        layers="a",
     )
     expected = pruners.prune({"a": model()["a"]}, "level", sparsity=0.5)
     assert len(seen) == 2

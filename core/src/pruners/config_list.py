@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import glob
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from . import registry
 from .errors import OptionError, PrunersError
-from .registry import schedule
+from .protocols import Allocates
 
 if TYPE_CHECKING:
     from .rules import Rule
@@ -105,7 +107,7 @@ def _rule(entry: Any, path: str, pruner: Any) -> Rule:
         return Rule(**selects, pruner=pruner, **_ramp(entry, path))
     if "sparsity" not in entry:
         raise OptionError(f"{path}: needs 'sparsity', 'final_sparsity' or 'exclude'; it has {sorted(entry)}")
-    return Rule(**selects, pruner=pruner, sparsity=_fraction(entry, "sparsity", path))
+    return Rule(**selects, pruner=pruner, sparsity=_strength(entry, path, pruner))
 
 
 def _ramp(entry: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -123,7 +125,9 @@ def _ramp(entry: Mapping[str, Any], path: str) -> dict[str, Any]:
         raise OptionError(f"{path}.end_epoch: must be above start_epoch, {start}, got {end}")
     every = _whole(entry, "frequency", path, 1, least=1)
     try:
-        ramp = schedule("agp", form="nni", initial_sparsity=initial, start=start, stop=end, every=every)
+        ramp = registry.schedule(
+            "agp", form="nni", initial_sparsity=initial, start=start, stop=end, every=every
+        )
     except OptionError as error:
         raise OptionError(f"{path}: {error}") from error
     except PrunersError as error:
@@ -150,6 +154,15 @@ def _excluded(entry: Mapping[str, Any], path: str) -> bool:
     if excluded and extra:
         raise OptionError(f"{path}.{extra[0]}: has no meaning beside 'exclude'")
     return excluded
+
+
+def _strength(entry: Mapping[str, Any], path: str, pruner: Any) -> float:
+    """Return `sparsity`: a fraction, or the strength of a pruner that decides the fraction itself."""
+    value = entry["sparsity"]
+    made = registry.pruner(pruner) if isinstance(pruner, str) else pruner
+    if isinstance(made, Allocates) and type(value) in (int, float) and 0 <= value < math.inf:
+        return float(value)
+    return _fraction(entry, "sparsity", path)
 
 
 def _fraction(entry: Mapping[str, Any], key: str, path: str, default: float = 0.0) -> float:

@@ -35,7 +35,7 @@ class NamedPart:
 
 _Names = str | tuple[str, ...]
 _Rates = float | Mapping[str, float]
-_Switch = bool | tuple[str, ...]
+_Switch = bool | str | tuple[str, ...]
 _Rounding = str | tuple[Any, ...]
 
 
@@ -53,7 +53,7 @@ class Entry:
     normaliser: str | None = None
     min_keep: int | None = None
     budget: str | None = None
-    types: tuple[str, ...] | None = None
+    types: _Names | None = None
     exclude: _Switch | None = None
 
 
@@ -94,7 +94,7 @@ def _toml(text: str) -> Any:
 
 
 def _yaml(text: str) -> Any:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         return yaml.safe_load(text)
@@ -132,9 +132,8 @@ def _converter() -> Converter:
     converter.register_structure_hook(NamedPart, _part)
     names = _listed(converter, str, "a name or a list of names")
     either: tuple[tuple[Any, Callable[..., Any]], ...] = (
-        (tuple[str, ...], names),
         (_Names, lambda value, _: value if isinstance(value, str) else names(value, _)),
-        (_Switch, lambda value, _: value if isinstance(value, bool) else names(value, _)),
+        (_Switch, lambda value, _: value if isinstance(value, (bool, str)) else names(value, _)),
         (_Rounding, lambda value, _: tuple(value) if isinstance(value, list) else _text(value, _)),
         (_Rates, lambda value, _: converter.structure(value, dict[str, float] if _table(value) else float)),
         (tuple[Entry, ...], _listed(converter, Entry, "a list of tables, in TOML [[rules]]")),

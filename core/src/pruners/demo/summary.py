@@ -25,9 +25,7 @@ def _table(footer: bool = False) -> Table:
 
 def print_accuracy(console: Console, dense: Sequence[Run], pruned: Sequence[Run], sparsity: float) -> None:
     """Print the final accuracy of every seed, the mean and the spread."""
-    console.print(
-        f"Accuracy on {HELD_OUT} held-out digits, {dense[0].steps} steps each", style="bold", highlight=False
-    )
+    _title(console, f"Accuracy on {HELD_OUT} held-out digits, {dense[0].steps} steps each")
     table = _table()
     table.add_column("network")
     for seed in range(len(dense)):
@@ -88,9 +86,7 @@ def print_files(console: Console, dense: FileSize, pruned: FileSize) -> None:
 
 def print_latency(console: Console, dense: Latency, pruned: Latency, batch: int) -> None:
     """Print the measured times and what they mean."""
-    console.print(
-        f"Milliseconds for a batch of {batch}, one thread, measured in turn", style="bold", highlight=False
-    )
+    _title(console, f"Milliseconds for a batch of {batch}, one thread, measured in turn")
     table = _table()
     table.add_column("network")
     table.add_column("median", justify="right", style="bold")
