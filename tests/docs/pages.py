@@ -1,0 +1,203 @@
+"""
+Run the code blocks of a Markdown page, in order, in one namespace and one working directory.
+
+``python``            runs; with a title it is a file, and is written
+``pycon``             runs as a doctest
+``toml``, ``yaml``    are files: they need a title, and are written
+``console``           ``$ pruners ...`` and ``$ pytest ...`` run, what is shown is compared; commands that change
+                      this environment (``pip``, ``make``, ...) must name things that exist
+``text``              with the title "output" is compared with what the block before it printed; else is a figure
+
+Where outputs are compared, spaces do not count and ``...`` stands for anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import importlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from sybil import Document, Example, Region
+from sybil.evaluators.doctest import DocTestEvaluator
+from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.abstract.doctest import DocTestStringParser
+from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
+
+ROOT = Path(__file__).parents[2]
+LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+EXECUTED = {"python", "pycon", "console"}
+IGNORED = {"bash", "markdown", "mermaid"}
+
+_fences = RawFencedCodeBlockLexer(re.compile(r"(?P<language>[a-z]+)?(?P<info>[^\n]*)\n"))
+_run_python = PythonEvaluator()
+_doctests = DocTestStringParser(DocTestEvaluator(LOOSE))
+
+
+class Page:
+    """One page and where it runs: `folder` is its working directory, `printed` what it said last."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path = path
+        self.folder = folder
+        self.printed = ""
+        self.document = Document.parse(str(path), self._regions)
+        self.languages = [region.lexemes["language"] for region in _fences(self.document)]
+
+    def run(self) -> None:
+        """Run every block; an error names the page and the line."""
+        for example in self.document.examples():
+            example.evaluate()
+
+    def _regions(self, document: Document):
+        for region in _fences(document):
+            language, source = region.lexemes["language"], region.lexemes["source"]
+            title = re.search(r'title="([^"]+)"', region.lexemes["info"])
+            region.parsed = source
+            region.evaluator = self._evaluator(language, title and title[1])
+            if language == "pycon":
+                for part in _doctests(source, document.path):
+                    part.adjust(region, source)
+                    yield part
+            elif region.evaluator:
+                yield region
+
+    def _evaluator(self, language: str | None, title: str | None):
+        if language in {"python", "toml", "yaml"} and title:
+            return lambda example: self._write(title, example)
+        if language == "text" and title == "output":
+            return self._compare_with_last
+        if language == "python":
+            return self._python
+        if language == "console":
+            return self._console
+        if language in {"pycon", "text", *IGNORED}:
+            return None
+        return lambda example: f"no rule for a block {language!r} without title; see tests/docs/pages.py"
+
+    def _write(self, title: str, example: Example) -> None:
+        path = self.folder / title
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(example.parsed)
+        forget(path.stem)
+
+    def _python(self, example: Example) -> None:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            _run_python(example)
+        self.printed = printed.getvalue()
+
+    def _compare_with_last(self, example: Example) -> str | None:
+        return difference(example.parsed, self.printed)
+
+    def _console(self, example: Example) -> str | None:
+        for command, shown in commands(example.parsed):
+            program, *arguments = shlex.split(command)
+            if program not in {"pruners", "pytest"}:
+                check_only(program, arguments)
+                self._install(program, arguments)
+            else:
+                output = self._call(program, arguments)
+                if shown.strip():
+                    wrong = difference(shown, output)
+                    if wrong:
+                        return f"$ {command}\n{wrong}"
+        return None
+
+    def _call(self, program: str, arguments: list[str]) -> str:
+        run = subprocess.run(
+            [sys.executable, "-m", program, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": f"{self.folder}{os.pathsep}{self.folder / 'site'}"},
+            capture_output=True,
+            text=True,
+        )
+        if run.returncode:
+            raise AssertionError(f"$ {program} {shlex.join(arguments)}\n{run.stdout}{run.stderr}")
+        return run.stdout
+
+    def _install(self, program: str, arguments: list[str]) -> None:
+        """Follow ``pip install -e .``, beside this environment and not into it."""
+        if program != "pip" or "." not in arguments:
+            return
+        site = self.folder / "site"
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+        subprocess.run([*pip, "--target", str(site), str(self.folder)], check=True)
+        sys.path.insert(0, str(site))
+        sys.path.insert(0, str(self.folder))  # before it, so that later changes to the files count
+        forget()
+
+
+def forget(module: str | None = None) -> None:
+    """Let a module that was written anew be imported anew, and plugins be found anew."""
+    import pruners
+
+    sys.modules.pop(module, None)
+    importlib.invalidate_caches()
+    pruners.installed.cache_clear()
+
+
+def difference(shown: str, printed: str) -> str | None:
+    """Return what is wrong with what a page shows, or None."""
+    checker = doctest.OutputChecker()
+    if checker.check_output(shown, printed, LOOSE):
+        return None
+    return checker.output_difference(doctest.Example("", shown), printed, LOOSE | doctest.REPORT_NDIFF)
+
+
+def commands(block: str) -> list[tuple[str, str]]:
+    """Return each command of a console block with the output shown below it."""
+    parts = re.split(r"^\$ ", block, flags=re.MULTILINE)
+    if parts[0].strip():
+        raise AssertionError(f"a console block begins with '$ ', not with {parts[0]!r}")
+    return [(command, shown) for command, _, shown in (part.partition("\n") for part in parts[1:])]
+
+
+def check_only(program: str, arguments: list[str]) -> None:
+    """Check a command that is shown and not run: what it names must exist."""
+    if program == "make":
+        targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        wrong = [target for target in arguments if target not in targets]
+    elif program in {"nox", ".venv/bin/nox"}:
+        asked = arguments[: arguments.index("--")] if "--" in arguments else arguments
+        wrong = [name for name in asked if not name.startswith("-") and name not in sessions()]
+    elif program == "pip":
+        wrong = [name for name in arguments if name.startswith("pruners") and not installable(name)]
+    elif program in {"git", "cd", "python3", "python", "source"}:
+        wrong = []
+    else:
+        raise AssertionError(f"$ {program}: run it or add a check for it in tests/docs/pages.py")
+    if wrong:
+        raise AssertionError(f"$ {program} {shlex.join(arguments)}: there is no {wrong[0]!r}")
+
+
+def sessions() -> set[str]:
+    """Return the names of the nox sessions: written ones and one per backend."""
+    written = re.findall(r"^@nox.session.*\ndef (\w+)", (ROOT / "noxfile.py").read_text(), re.MULTILINE)
+    return {*written, *(path.parent.name for path in ROOT.glob("backends/*/pyproject.toml"))}
+
+
+def installable(name: str) -> bool:
+    """Return whether a first-party package of this name, with these extras, is in the tree."""
+    package, _, extras = re.sub(r"[=<>~!].*", "", name).partition("[")
+    if package == "pruners":
+        core = (ROOT / "core/pyproject.toml").read_text()
+        return all(
+            re.search(rf"^{extra} = \[", core, re.MULTILINE) for extra in extras.rstrip("]").split(",") if extra
+        )
+    folder = package.removeprefix("pruners-")
+    return any(
+        (ROOT / parent / folder / "pyproject.toml").is_file()
+        for parent in ("plugins", "backends", "tests", "docs/tutorial")
+    ) or (ROOT / "docs/tutorial" / package / "pyproject.toml").is_file()
+
+
+def regions(path: Path) -> list[Region]:
+    """Return the fenced blocks of a page."""
+    return list(_fences(Document(path.read_text(), str(path))))

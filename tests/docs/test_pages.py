@@ -1,0 +1,92 @@
+"""Every example in the README and on the site runs, and every plugin has a page with one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from pages import EXECUTED, ROOT, Page, commands, difference, regions
+
+PAGES = sorted(
+    path
+    for pattern in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/**/*.md",
+        "core/README.md",
+        "plugins/*/README.md",
+        "backends/*/README.md",
+    )
+    for path in ROOT.glob(pattern)
+)
+PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
+TUTORIAL = ROOT / "docs/tutorial/pruners-smallest"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_page(path, place):
+    Page(path, place).run()
+
+
+def test_every_plugin_has_its_page():
+    assert sorted(path.stem for path in (ROOT / "docs/plugins").glob("*.md") if path.stem != "index") == PLUGINS
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+@pytest.mark.parametrize("page", ["docs/plugins/{}.md", "plugins/{}/README.md"])
+def test_a_plugin_page_has_an_example_that_runs(name, page):
+    assert EXECUTED & {region.lexemes["language"] for region in regions(ROOT / page.format(name))}
+
+
+def test_the_tutorial_builds_the_package_that_is_in_the_tree(place):
+    Page(ROOT / "docs/tutorial/write-a-pruner.md", place).run()
+    files = [path for path in TUTORIAL.rglob("*") if path.is_file() and path.suffix in {".py", ".toml"}]
+    assert len(files) == 3
+    for path in files:
+        assert (place / path.relative_to(TUTORIAL)).read_text() == path.read_text(), path
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("```python\n1 / 0\n```\n", ZeroDivisionError),
+        ("```pycon\n>>> 1 + 1\n3\n```\n", Exception),
+        ('```python\nprint(1)\n```\n```text title="output"\n2\n```\n', Exception),
+        ("```console\n$ pruners list\nnothing\n```\n", Exception),
+        ("```console\n$ pruners no-such-command\n```\n", AssertionError),
+        ("```console\n$ make no-such-target\n```\n", AssertionError),
+        ("```console\n$ pip install pruners-no-such-plugin\n```\n", AssertionError),
+        ("```console\n$ nox -s no-such-session\n```\n", AssertionError),
+        ("```console\n$ frobnicate\n```\n", AssertionError),
+        ("```toml\na = 1\n```\n", Exception),
+    ],
+)
+def test_a_wrong_page_is_refused(text, error, place):
+    path = place / "page.md"
+    path.write_text(text)
+    with pytest.raises(error):
+        Page(path, place).run()
+
+
+def test_a_right_page_is_taken(place):
+    path = place / "page.md"
+    path.write_text(
+        '```python title="part.py"\nvalue = 2\n```\n'
+        "```python\nimport part\nprint(part.value)\n```\n"
+        '```text title="output"\n2\n```\n'
+        "```pycon\n>>> part.value + 1\n3\n```\n"
+        "```console\n$ make test\n$ pip install pruners[torch]\n$ nox -s torch\n```\n"
+    )
+    Page(path, place).run()
+
+
+def test_outputs_are_compared_loosely():
+    assert difference("a  b\n...\nc", "a b\nx\ny\nc\n") is None
+    assert difference("a b", "a c") is not None
+
+
+def test_commands_are_read_with_their_output():
+    assert commands("$ a b\n1\n2\n$ c\n") == [("a b", "1\n2\n"), ("c", "")]
