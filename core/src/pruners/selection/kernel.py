@@ -14,6 +14,7 @@ from .keys import CHUNK, Form, Scratch, form_of
 from .parts import Order, Part
 from .ranking import Ranking
 from .rounding import Ties
+from .ties import Settle
 
 SMALL = 1 << 16
 """Up to this many weights everything is a candidate: no sample is drawn."""
@@ -228,7 +229,7 @@ class _Search:
     def _tied(self, key: int, rank: int, counts: Sequence[int]) -> None:
         """Write the masks of the weights with one key, of which `rank` are pruned; all are False yet."""
         first, value = self._first(rank, sum(counts))
-        _Settle(self.form, key, value).run(self.parts, counts, first)
+        Settle(self.form, key, value).run(self.parts, counts, first)
 
     def _first(self, rank: int, count: int) -> tuple[int, bool]:
         """Return how many of `count` equals come first, and whether those are kept; the rest is not."""
@@ -237,61 +238,6 @@ class _Search:
         if self.ties == "upper":
             return count - rank, True
         return {"lower": rank, "keep": 0, "prune": count}[self.ties], False
-
-
-@frozen
-class _Settle:
-    """Decides ties too many to list: `value` for the first in C order, its opposite for the others.
-
-    The masks hold ``key > self.key``. Layers are halved along their first axis, and each half is
-    counted or written as a whole, in memory order; only about one chunk is looked at in C order.
-    """
-
-    form: Form
-    key: int
-    value: bool
-
-    def run(self, parts: Sequence[Part], counts: Sequence[int], first: int) -> None:
-        """Settle the `counts` ties of `parts`, `first` of them together."""
-        for part, count in zip(parts, counts, strict=True):
-            if count <= first or first <= 0:
-                self._write(part, count <= first)
-            else:
-                self._split(part, first)
-            first -= count
-
-    def _split(self, part: Part, first: int) -> None:
-        while part.size > CHUNK:
-            if part.scores.shape[0] == 1:
-                part = part.piece(0)
-                continue
-            middle = part.scores.shape[0] // 2
-            head, tail = part.piece(slice(middle)), part.piece(slice(middle, None))
-            count = self._count(head)
-            self._write(head if count <= first else tail, count <= first)
-            part = tail if count <= first else head
-            first -= count if count <= first else 0
-        keys = np.concatenate([np.empty(0, self.form.unsigned), *self._in_order(part)])
-        tied = np.flatnonzero(keys == self.key)
-        part.mask.flat[tied[:first] if self.value else tied[first:]] = True
-
-    def _in_order(self, part: Part) -> list[np.ndarray]:
-        scratch = Scratch.of(self.form, part.size)
-        own = part.ranking
-        keys = self.form.keys(part.scores, part.alive, own.magnitude, own.scale, scratch)
-        return [] if keys is None else [keys.reshape(-1)]
-
-    def _count(self, part: Part) -> int:
-        scratch = Scratch.of(self.form, min(CHUNK, part.size))
-        chunks = part.chunks(self.form, scratch)
-        return sum(int(np.count_nonzero(keys == self.key)) for keys, _, _ in chunks)
-
-    def _write(self, part: Part, is_first: bool) -> None:
-        if is_first is not self.value:
-            return
-        scratch = Scratch.of(self.form, min(CHUNK, part.size))
-        for keys, mask, _ in part.chunks(self.form, scratch):
-            np.greater_equal(keys, self.form.unsigned.type(self.key), out=mask)
 
 
 def _line(part: Part) -> np.ndarray:
