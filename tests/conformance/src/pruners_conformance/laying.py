@@ -30,6 +30,7 @@ def raw(pattern: Any, scores: np.ndarray, sparsity: float, alive: np.ndarray | N
     ranking = Ranking(name="a.weight", scores=scores, magnitude=True, alive=alive)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", pruners.PatternLimit)
+        warnings.simplefilter("ignore", pruners.SkippedLayer)
         return pattern.mask(ranking, sparsity)
 
 
