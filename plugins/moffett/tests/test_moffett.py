@@ -41,7 +41,7 @@ def test_sparse_zero_prunes_once_after_pretraining():
 
 
 def test_sparse_that_is_no_multiple_of_every():
-    ramp = Moffett(final_sparsity=0.8, sparse=25, every=10)  # two treads
+    ramp = Moffett(final_sparsity=0.8, sparse=25, every=10)  # two updates
     assert [step for step in range(99) if ramp.due(step)] == [10, 20]
     assert [ramp.sparsity(step) for step in (10, 20)] == pytest.approx([0.7, 0.8])
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import converters, evolve, field, frozen, validators
+from attrs import field, frozen
+from attrs.converters import optional
+from attrs.validators import in_
 
 import pruners
-
-_FRACTION = validators.and_(validators.ge(0.0), validators.lt(1.0))
-_WHOLE = validators.instance_of(int)
+from pruners.ramps import after_start, between, ends, final_fraction, fraction, whole
 
 
 @frozen(kw_only=True)
@@ -80,36 +80,23 @@ class AGP:
     [0, 2, 4, 6, 8, 10]
     """
 
-    initial_sparsity: float = field(default=0.0, converter=float, validator=_FRACTION)
-    final_sparsity: float | None = field(
-        default=None, converter=converters.optional(float), validator=validators.optional(_FRACTION)
-    )
-    start: int = field(default=0, validator=[_WHOLE, validators.ge(0)])
-    stop: int = field(validator=_WHOLE)
-    every: int = field(default=1, validator=[_WHOLE, validators.ge(1)])
-    form: Literal["paper", "nni"] = field(default="paper", validator=validators.in_(("paper", "nni")))
+    initial_sparsity: float = field(default=0.0, converter=float, validator=fraction)
+    final_sparsity: float | None = field(default=None, converter=optional(float), validator=final_fraction)
+    start: int = field(default=0, validator=whole(0))
+    stop: int = field(validator=after_start)
+    every: int = field(default=1, validator=whole(1))
+    form: Literal["paper", "nni"] = field(default="paper", validator=in_(("paper", "nni")))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse ends in the wrong order and ramps without an update."""
-        if self.stop <= self.start:
-            raise pruners.OptionError(f"'stop' must be above 'start', {self.start}: {self.stop}")
+        """Refuse a ramp without an update."""
         if self.form == "paper" and self.every > self.stop - self.start:
             raise pruners.OptionError(
                 f"'every' must be at most stop - start, {self.stop - self.start}: {self.every}"
             )
-        if self.final_sparsity is not None and self.final_sparsity < self.initial_sparsity:
-            raise pruners.OptionError(
-                f"'final_sparsity' must be at least 'initial_sparsity', {self.initial_sparsity}: "
-                f"{self.final_sparsity}"
-            )
 
     def sparsity(self, step: int) -> float:
         """Return the fraction of weights that are zero after `step`."""
-        first, final = self.initial_sparsity, self.final_sparsity
-        if final is None:
-            raise pruners.OptionError(
-                "schedule 'agp' has no end: give final_sparsity=, or sparsity= in its rule"
-            )
+        first, final = ends("agp", self)
         if step >= (self.stop if self.form == "nni" else self.start + self._span):
             return final
         if step <= self.start or not self._span:
@@ -124,12 +111,7 @@ class AGP:
 
     def between(self, initial: float | None, final: float | None) -> AGP:
         """Return this schedule from `initial` to `final`; None leaves an end as it is."""
-        final = self.final_sparsity if final is None else final
-        if initial is None:
-            return evolve(self, final_sparsity=final)
-        return evolve(
-            self, initial_sparsity=initial, final_sparsity=None if final is None else max(initial, final)
-        )
+        return between(self, initial, final)
 
     @property
     def _span(self) -> int:

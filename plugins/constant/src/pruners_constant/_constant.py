@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from attrs import converters, evolve, field, frozen, validators
+from attrs import field, frozen
+from attrs.converters import optional
 
-import pruners
-
-_FRACTION = validators.and_(validators.ge(0.0), validators.lt(1.0))
+from pruners.ramps import between, ends, final_fraction, fraction, whole
 
 
 @frozen(kw_only=True)
@@ -61,27 +60,14 @@ class Constant:
     [100]
     """
 
-    initial_sparsity: float = field(default=0.0, converter=float, validator=_FRACTION)
-    final_sparsity: float | None = field(
-        default=None, converter=converters.optional(float), validator=validators.optional(_FRACTION)
-    )
-    at: int = field(default=0, validator=[validators.instance_of(int), validators.ge(0)])
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse ends in the wrong order."""
-        if self.final_sparsity is not None and self.final_sparsity < self.initial_sparsity:
-            raise pruners.OptionError(
-                f"'final_sparsity' must be at least 'initial_sparsity', {self.initial_sparsity}: "
-                f"{self.final_sparsity}"
-            )
+    initial_sparsity: float = field(default=0.0, converter=float, validator=fraction)
+    final_sparsity: float | None = field(default=None, converter=optional(float), validator=final_fraction)
+    at: int = field(default=0, validator=whole(0))
 
     def sparsity(self, step: int) -> float:
         """Return the fraction of weights that are zero after `step`."""
-        if self.final_sparsity is None:
-            raise pruners.OptionError(
-                "schedule 'constant' has no end: give final_sparsity=, or sparsity= in its rule"
-            )
-        return self.final_sparsity if step >= self.at else self.initial_sparsity
+        first, final = ends("constant", self)
+        return final if step >= self.at else first
 
     def due(self, step: int) -> bool:
         """Return whether masks are recomputed at `step`."""
@@ -89,9 +75,4 @@ class Constant:
 
     def between(self, initial: float | None, final: float | None) -> Constant:
         """Return this schedule from `initial` to `final`; None leaves an end as it is."""
-        final = self.final_sparsity if final is None else final
-        if initial is None:
-            return evolve(self, final_sparsity=final)
-        return evolve(
-            self, initial_sparsity=initial, final_sparsity=None if final is None else max(initial, final)
-        )
+        return between(self, initial, final)

@@ -11,6 +11,6 @@ def provide_schedulers() -> Iterable[pruners.SchedulerSpec]:
     yield pruners.SchedulerSpec(
         name="moffett",
         factory="pruners_moffett._moffett:Moffett",
-        summary="waits, then climbs a cubic staircase whose first tread is already sparse",
+        summary="waits, then a cubic ramp with updates at equal intervals, end included",
         paper="Zhu & Gupta, 2017, arXiv:1710.01878",
     )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from attrs import converters, evolve, field, frozen, validators
+from attrs import field, frozen
+from attrs.converters import optional
 
 import pruners
-
-_FRACTION = validators.and_(validators.ge(0.0), validators.lt(1.0))
-_WHOLE = validators.instance_of(int)
+from pruners.ramps import between, ends, final_fraction, fraction, whole
 
 
 @frozen(kw_only=True)
 class Moffett:
     r"""
-    Sparsity that waits, then climbs a cubic staircase of N equal treads.
+    Sparsity that waits, then rises as a cubic, standing still between updates.
 
     With :math:`c = \lfloor (t - pretrain) / every \rfloor` and
     :math:`N = \lfloor sparse / every \rfloor`,
@@ -61,7 +60,7 @@ class Moffett:
     No paper describes it; the cubic is that of Zhu and Gupta, counted so that the first update
     already prunes. Differs from the published code in two cases: an earlier version left out
     the last update and never reached the end (0.9229 of 0.9375 in four updates), here it is
-    always reached; and a `sparse` shorter than `every`, which leaves no tread, is an error.
+    always reached; and a `sparse` shorter than `every`, which leaves no update, is an error.
 
     References
     ----------
@@ -77,41 +76,30 @@ class Moffett:
     [(20, 0.542), (30, 0.8203), (40, 0.9229), (50, 0.9375)]
     """
 
-    initial_sparsity: float = field(default=0.0, converter=float, validator=_FRACTION)
-    final_sparsity: float | None = field(
-        default=None, converter=converters.optional(float), validator=validators.optional(_FRACTION)
-    )
-    pretrain: int = field(default=0, validator=[_WHOLE, validators.ge(0)])
-    sparse: int = field(default=0, validator=[_WHOLE, validators.ge(0)])
-    every: int = field(default=100, validator=[_WHOLE, validators.ge(1)])
+    initial_sparsity: float = field(default=0.0, converter=float, validator=fraction)
+    final_sparsity: float | None = field(default=None, converter=optional(float), validator=final_fraction)
+    pretrain: int = field(default=0, validator=whole(0))
+    sparse: int = field(default=0, validator=whole(0))
+    every: int = field(default=100, validator=whole(1))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse ends in the wrong order and a staircase without a tread."""
+        """Refuse a ramp without an update."""
         if 0 < self.sparse < self.every:
             raise pruners.OptionError(
                 f"'sparse' must be at least 'every', {self.every}, or 0 to prune at once: {self.sparse}"
             )
-        if self.final_sparsity is not None and self.final_sparsity < self.initial_sparsity:
-            raise pruners.OptionError(
-                f"'final_sparsity' must be at least 'initial_sparsity', {self.initial_sparsity}: "
-                f"{self.final_sparsity}"
-            )
 
     def sparsity(self, step: int) -> float:
         """Return the fraction of weights that are zero after `step`."""
-        first, final = self.initial_sparsity, self.final_sparsity
-        if final is None:
-            raise pruners.OptionError(
-                "schedule 'moffett' has no end: give final_sparsity=, or sparsity= in its rule"
-            )
+        first, final = ends("moffett", self)
         if step <= self.pretrain:
             return first
-        done, treads = (step - self.pretrain) // self.every, self.sparse // self.every
-        if done >= treads:
+        done, updates = (step - self.pretrain) // self.every, self.sparse // self.every
+        if done >= updates:
             return final
         if done == 0:
             return first
-        left = 1 - done / treads
+        left = 1 - done / updates
         return max(first, final - (final - first) * (left * left * left))
 
     def due(self, step: int) -> bool:
@@ -123,9 +111,4 @@ class Moffett:
 
     def between(self, initial: float | None, final: float | None) -> Moffett:
         """Return this schedule from `initial` to `final`; None leaves an end as it is."""
-        final = self.final_sparsity if final is None else final
-        if initial is None:
-            return evolve(self, final_sparsity=final)
-        return evolve(
-            self, initial_sparsity=initial, final_sparsity=None if final is None else max(initial, final)
-        )
+        return between(self, initial, final)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from attrs import converters, evolve, field, frozen, validators
+from attrs import field, frozen
+from attrs.converters import optional
+from attrs.validators import in_
 
-import pruners
-
-_FRACTION = validators.and_(validators.ge(0.0), validators.lt(1.0))
-_WHOLE = validators.instance_of(int)
+from pruners.ramps import between, ends, final_fraction, fraction, whole
 
 
 @frozen(kw_only=True)
@@ -83,27 +82,21 @@ class Paddle:
     [0, 1, 2, 3]
     """
 
-    initial_sparsity: float = field(default=0.0, converter=float, validator=_FRACTION)
-    final_sparsity: float | None = field(
-        default=None, converter=converters.optional(float), validator=validators.optional(_FRACTION)
-    )
-    interval: int = field(default=3, validator=[_WHOLE, validators.ge(1)])
-    end: int = field(default=60, validator=[_WHOLE, validators.ge(1)])
-    variant: Literal["code", "figure"] = field(default="code", validator=validators.in_(("code", "figure")))
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse ends in the wrong order."""
-        _in_order(self.initial_sparsity, self.final_sparsity)
+    initial_sparsity: float = field(default=0.0, converter=float, validator=fraction)
+    final_sparsity: float | None = field(default=None, converter=optional(float), validator=final_fraction)
+    interval: int = field(default=3, validator=whole(1))
+    end: int = field(default=60, validator=whole(1))
+    variant: Literal["code", "figure"] = field(default="code", validator=in_(("code", "figure")))
 
     def sparsity(self, step: int) -> float:
         """Return the fraction of weights that are zero after pass `step`."""
-        bound = _given("paddle", self.final_sparsity)
+        first, bound = ends("paddle", self)
         if step >= self.end:
             return bound
         offset = 2 if self.variant == "code" else 1
         reached = math.log(offset + max(0, step) / self.interval)
         share = reached / math.log(offset + self.end / self.interval)
-        return max(self.initial_sparsity, min(bound, bound * share))
+        return max(first, min(bound, bound * share))
 
     def due(self, step: int) -> bool:
         """Return whether masks are recomputed at pass `step`."""
@@ -111,12 +104,7 @@ class Paddle:
 
     def between(self, initial: float | None, final: float | None) -> Paddle:
         """Return this schedule from `initial` to `final`; None leaves an end as it is."""
-        final = self.final_sparsity if final is None else final
-        if initial is None:
-            return evolve(self, final_sparsity=final)
-        return evolve(
-            self, initial_sparsity=initial, final_sparsity=None if final is None else max(initial, final)
-        )
+        return between(self, initial, final)
 
 
 @frozen(kw_only=True)
@@ -164,18 +152,12 @@ class PaddleStatic:
     (0.6, [0])
     """
 
-    initial_sparsity: float = field(default=0.0, converter=float, validator=_FRACTION)
-    final_sparsity: float | None = field(
-        default=None, converter=converters.optional(float), validator=validators.optional(_FRACTION)
-    )
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse ends in the wrong order."""
-        _in_order(self.initial_sparsity, self.final_sparsity)
+    initial_sparsity: float = field(default=0.0, converter=float, validator=fraction)
+    final_sparsity: float | None = field(default=None, converter=optional(float), validator=final_fraction)
 
     def sparsity(self, step: int) -> float:
         """Return the fraction of weights that are zero, whatever the step."""
-        return _given("paddle-static", self.final_sparsity)
+        return ends("paddle-static", self)[1]
 
     def due(self, step: int) -> bool:
         """Return whether `step` is 0."""
@@ -183,22 +165,4 @@ class PaddleStatic:
 
     def between(self, initial: float | None, final: float | None) -> PaddleStatic:
         """Return this schedule from `initial` to `final`; None leaves an end as it is."""
-        final = self.final_sparsity if final is None else final
-        if initial is None:
-            return evolve(self, final_sparsity=final)
-        return evolve(
-            self, initial_sparsity=initial, final_sparsity=None if final is None else max(initial, final)
-        )
-
-
-def _given(name: str, final: float | None) -> float:
-    if final is None:
-        raise pruners.OptionError(
-            f"schedule {name!r} has no end: give final_sparsity=, or sparsity= in its rule"
-        )
-    return final
-
-
-def _in_order(initial: float, final: float | None) -> None:
-    if final is not None and final < initial:
-        raise pruners.OptionError(f"'final_sparsity' must be at least 'initial_sparsity', {initial}: {final}")
+        return between(self, initial, final)
