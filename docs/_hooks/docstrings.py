@@ -11,13 +11,19 @@ from latex2mathml.converter import convert
 _BLOCK = re.compile(r"^\.\. math::[ ]*(?P<formula>.*(?:\n(?:[ \t]+\S.*|[ \t]*$))*)", re.MULTILINE)
 _INLINE = re.compile(r":math:`([^`]+)`")
 _REFERENCE = re.compile(r"^\.\. \[(\d+)\] ", re.MULTILINE)
+_OPTIONAL = re.compile(r"^(\w[\w, ]* : .+), optional$", re.MULTILINE)
+_OPTIONAL_CHOICE = re.compile(r"^(\w+ : )\{([^}]*)\}, optional$", re.MULTILINE)
 _CODE = re.compile(r"``(.+?)``", re.DOTALL)
 
 
 def to_markdown(text: str) -> str:
     """Return a docstring with its formulas as MathML, which browsers draw without a script."""
     text = _BLOCK.sub(lambda match: f"\n{_mathml(match['formula'], 'block')}\n\n", text)
-    text = _INLINE.sub(lambda match: _mathml(match[1], "inline"), text)
+    # In a span, or Markdown takes a line that begins with a formula for a block of HTML.
+    text = _INLINE.sub(lambda match: f"<span>{_mathml(match[1], 'inline')}</span>", text)
+    # What is not in a signature would be called required, and the first of several choices the default.
+    text = _OPTIONAL_CHOICE.sub(r"\1\2, default: None", text)
+    text = _OPTIONAL.sub(r"\1, default: None", text)
     text = _REFERENCE.sub(r"\1. ", text)
     return _CODE.sub(lambda match: f"`{' '.join(match[1].split())}`", text)
 

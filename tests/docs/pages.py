@@ -189,13 +189,18 @@ def installable(name: str) -> bool:
     if package == "pruners":
         core = (ROOT / "core/pyproject.toml").read_text()
         return all(
-            re.search(rf"^{extra} = \[", core, re.MULTILINE) for extra in extras.rstrip("]").split(",") if extra
+            re.search(rf"^{extra} = \[", core, re.MULTILINE)
+            for extra in extras.rstrip("]").split(",")
+            if extra
         )
     folder = package.removeprefix("pruners-")
-    return any(
-        (ROOT / parent / folder / "pyproject.toml").is_file()
-        for parent in ("plugins", "backends", "tests", "docs/tutorial")
-    ) or (ROOT / "docs/tutorial" / package / "pyproject.toml").is_file()
+    return (
+        any(
+            (ROOT / parent / folder / "pyproject.toml").is_file()
+            for parent in ("plugins", "backends", "tests", "docs/tutorial")
+        )
+        or (ROOT / "docs/tutorial" / package / "pyproject.toml").is_file()
+    )
 
 
 def regions(path: Path) -> list[Region]:

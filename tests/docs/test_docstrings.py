@@ -20,13 +20,16 @@ except ModuleNotFoundError:  # Python 3.10
 ROOT = Path(__file__).parents[2]
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["numpydoc_validation"]
 CHECKS = get_validation_checks(set(CONFIG["checks"]))
-FUNCTIONS = sorted(name for name in pruners.__all__ if inspect.isfunction(inspect.unwrap(getattr(pruners, name))))
+FUNCTIONS = sorted(
+    name for name in pruners.__all__ if inspect.isfunction(inspect.unwrap(getattr(pruners, name)))
+)
 CLASSES = sorted(name for name in pruners.__all__ if inspect.isclass(getattr(pruners, name)))
 PLUGINS = sorted(
     (
         plugin
         for plugin in pruners.installed().plugins
-        if plugin.kind != "backend" and (ROOT / "plugins" / plugin.distribution.removeprefix("pruners-")).is_dir()
+        if plugin.kind != "backend"
+        and (ROOT / "plugins" / plugin.distribution.removeprefix("pruners-")).is_dir()
     ),
     key=lambda plugin: (plugin.kind, plugin.name),
 )

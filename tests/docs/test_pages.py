@@ -32,7 +32,9 @@ def test_page(path, place):
 
 
 def test_every_plugin_has_its_page():
-    assert sorted(path.stem for path in (ROOT / "docs/plugins").glob("*.md") if path.stem != "index") == PLUGINS
+    assert (
+        sorted(path.stem for path in (ROOT / "docs/plugins").glob("*.md") if path.stem != "index") == PLUGINS
+    )
 
 
 @pytest.mark.parametrize("name", PLUGINS)

@@ -9,7 +9,17 @@ from importlib.metadata import entry_points
 
 RUNS = 5
 LIMIT = 0.3
-HEAVY = {"numpy", "torch", "mxnet", "tensorflow", "jax", "array_api_compat", "ml_dtypes", "scipy", "matplotlib"}
+HEAVY = {
+    "numpy",
+    "torch",
+    "mxnet",
+    "tensorflow",
+    "jax",
+    "array_api_compat",
+    "ml_dtypes",
+    "scipy",
+    "matplotlib",
+}
 
 CHILD = """
 import sys, time
