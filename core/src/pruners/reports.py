@@ -266,10 +266,9 @@ def _ratio(value: float | None) -> str:
 
 def _sentences(report: Report) -> list[str]:
     others = report.parameters - report.weights
-    lines = [
-        f"{report.zeros:,} of {report.weights:,} listed weights are zero: sparsity {report.sparsity:.4f}. "
-        f"{others:,} other parameters (biases, norms) are not listed."
-    ]
+    lines = [f"{report.zeros:,} of {report.weights:,} listed weights are zero: sparsity {report.sparsity:.4f}."]
+    if others:
+        lines[0] += f" {others:,} other parameters (biases, norms) are not listed."
     escaped = sum(row.escaped for row in report.rows)
     if escaped:
         lines.append(f"{escaped:,} weights that masks prune are not zero now: apply the masks again.")

@@ -58,5 +58,5 @@ def load_function(reference: str, what: str) -> Callable[..., Any]:
             raise PrunersError(f"{what} {reference!r}: module {module!r} has no {name!r}")
         found = getattr(found, part)
     if not callable(found):
-        raise PrunersError(f"{what} {reference!r} must be a function, it is a {type(found).__name__}")
+        raise PrunersError(f"{what} {reference!r} must be a function, it is of type {type(found).__name__}")
     return found  # type: ignore[no-any-return]
