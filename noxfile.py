@@ -20,6 +20,7 @@ PLUGINS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob(
 BACKENDS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("backends/*/pyproject.toml"))
 REFERENCE = "backends/numpy"
 CONFORMANCE = "tests/conformance"
+WITH_DEMO = "core[demo]"
 PACKAGES = ["core", *PLUGINS, *BACKENDS, CONFORMANCE]
 ALGORITHMS = ["core", *PLUGINS, REFERENCE, CONFORMANCE]
 SOURCES = [f"{package}/src" for package in PACKAGES]
@@ -27,7 +28,7 @@ SOURCES = [f"{package}/src" for package in PACKAGES]
 BUILD = ["hatchling", "editables"]
 LINT = ["mypy", "numpydoc", "pandas-stubs", "ruff", "types-PyYAML"]
 DOCS = ["latex2mathml", "mkdocs-material", "mkdocstrings-python", "numpydoc", "sybil>=10"]
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 def settings(package: str) -> dict:
@@ -94,9 +95,10 @@ def define_framework(backend: str) -> None:
     """Define the session of one framework: core, algorithms, reference and this backend together."""
     packages = list(dict.fromkeys([*ALGORITHMS, backend]))
     name = Path(backend).name
+    core = "core" if backend == REFERENCE else WITH_DEMO  # the reference alone shows what works without
 
     def framework(session: nox.Session) -> None:
-        install(session, packages)
+        install(session, [core, *packages[1:]])
         pytest(session, *tests_of(packages), "tests/matrix")
         doctests(session, packages if backend == REFERENCE else [backend])
 
@@ -121,7 +123,7 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session(python="3.11", tags=["test"])
 def wheels(session: nox.Session) -> None:
-    """What users install: wheels in a clean environment, the README's first example, the tutorial's package."""
+    """What users install: wheels, in a clean environment; the README's example, the tutorial's package."""
     dist = Path(session.create_tmp()).resolve() / "dist"
     session.install(*BUILD)
     for package in PACKAGES:
@@ -138,7 +140,7 @@ def wheels(session: nox.Session) -> None:
 @nox.session(python="3.11", tags=["test"])
 def docs(session: nox.Session) -> None:
     """Build the site without a warning, run every example in it, check every public docstring."""
-    install(session, ["core[demo]", *PACKAGES[1:]], *DOCS)
+    install(session, [WITH_DEMO, *PACKAGES[1:]], *DOCS)
     quiet = {"NO_MKDOCS_2_WARNING": "1"}  # an announcement of the theme's, not about this site
     session.run("mkdocs", "build", "--strict", env=quiet)
     pytest(session, "tests/docs")
@@ -147,7 +149,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(python="3.11", reuse_venv=True)
 def demo(session: nox.Session) -> None:
     """Train, prune to 90 %, compare: real data, under three minutes."""
-    install(session, ["core[demo]", *PLUGINS, "backends/torch"])
+    install(session, [WITH_DEMO, *PLUGINS, "backends/torch"])
     session.run("pruners", "demo", *session.posargs, env=ONE_THREAD)
 
 

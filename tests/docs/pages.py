@@ -4,9 +4,9 @@ Run the code blocks of a Markdown page, in order, in one namespace and one worki
 ``python``            runs; with a title it is a file, and is written
 ``pycon``             runs as a doctest
 ``toml``, ``yaml``    are files: they need a title, and are written
-``console``           ``$ pruners ...`` and ``$ pytest ...`` run, what is shown is compared; commands that change
-                      this environment (``pip``, ``make``, ...) must name things that exist
-``text``              with the title "output" is compared with what the block before it printed; else is a figure
+``console``           ``$ pruners ...`` and ``$ pytest ...`` run, what is shown is compared; commands that
+                      change this environment (``pip``, ``make``, ...) must name things that exist
+``text``              with the title "output" is compared with what the block before it printed
 
 Where outputs are compared, spaces do not count and ``...`` stands for anything.
 """

@@ -1,5 +1,6 @@
-import pruners
 from attrs import field, frozen, validators
+
+import pruners
 
 
 @frozen
