@@ -15,6 +15,10 @@ import pruners
 BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
+class Wrapped(np.ndarray):
+    """An array of another framework, as far as a pruner can tell."""
+
+
 class Box:
     """A model: arrays in a box."""
 
@@ -80,7 +84,7 @@ class Opened:
         return array
 
     def seen(self, name: str) -> np.ndarray:
-        return self.read(name)
+        return self.read(name).view(Wrapped)
 
     def view(self, names: Any, *, data: Any = None, loss: Any = None, prepared: Any = None) -> View:
         return self.sees({name: self.seen(name) for name in names}, prepared or {})
@@ -94,7 +98,7 @@ class Opened:
             own.view(BITS[own.itemsize])[...] = array.view(BITS[own.itemsize])
 
     def host(self, array: Any) -> np.ndarray:
-        return np.asarray(array)
+        return np.asarray(array).view(np.ndarray)
 
     def native(self, name: str, array: np.ndarray) -> np.ndarray:
         return array

@@ -128,9 +128,8 @@ class NumpyOnly(Smallest):
     __doc__ = Smallest.__doc__
 
     def scores(self, view: Any) -> Mapping[str, Any]:
-        return {
-            n: each if isinstance(each, np.ndarray) else -each for n, each in super().scores(view).items()
-        }
+        found = super().scores(view)
+        return {name: each if type(each) is np.ndarray else -each for name, each in found.items()}
 
 
 BAD = {

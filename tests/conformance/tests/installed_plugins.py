@@ -16,8 +16,6 @@ def provide_pruners():
         name="made", factory="made_algorithm:Smallest", summary="{summary}", paper="{paper}"
     )
 '''
-ENTRY = "[pruners]\nmade = made_plugin\n"
-METADATA = "Metadata-Version: 2.1\nName: made-plugin\nVersion: 1.0\n"
 GOOD = {"imports": "", "summary": "Smallest first.", "paper": "Han et al. 2015"}
 BAD = {
     "check_listing_imports_no_framework": {**GOOD, "imports": "import numpy"},
@@ -25,12 +23,37 @@ BAD = {
 }
 
 
+BOXES = '''
+"""A second backend, so that there is one wherever these tests run."""
+import pruners
+
+
+@pruners.hookimpl
+def provide_backends():
+    yield pruners.BackendSpec(name="boxes", factory="made_boxes.backend:Boxes", summary="boxes of arrays")
+'''
+
+
+def install_boxes(folder: Path) -> None:
+    """Write a distribution with the good backend of `bad_backends` into `folder`."""
+    package = folder / "made_boxes"
+    package.mkdir()
+    (package / "__init__.py").write_text(BOXES)
+    (package / "backend.py").write_text((Path(__file__).parent / "bad_backends.py").read_text())
+    (package / "testing.py").write_text("from .backend import Box as model_from_arrays\n")
+    _register(folder, "made_boxes")
+
+
 def install(folder: Path, parts: dict[str, str]) -> None:
     """Write a distribution with one pruner, named ``made``, into `folder`."""
     here = Path(__file__).parent
     (folder / "made_plugin.py").write_text(MODULE.format(**parts))
     (folder / "made_algorithm.py").write_text((here / "good.py").read_text())
-    info = folder / "made_plugin-1.0.dist-info"
+    _register(folder, "made_plugin")
+
+
+def _register(folder: Path, module: str) -> None:
+    info = folder / f"{module}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(METADATA)
-    (info / "entry_points.txt").write_text(ENTRY)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[pruners]\nmade = {module}\n")

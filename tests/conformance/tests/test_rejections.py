@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pruners_conformance import run
 from pruners_conformance.catalogue import CHECKS, NAMED
+
+import pruners
 
 from . import bad_backends, bad_patterns, bad_pruners, bad_schedules, good, installed_plugins
 
@@ -30,6 +33,19 @@ BAD = {
 }
 ACCEPTED = [(kind, factory) for kind, factories in GOOD.items() for factory in factories]
 REJECTED = [(kind, check, factory) for kind, table in BAD.items() for check, factory in table.items()]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def second_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Install a backend beside NumPy's, so that comparing backends never falls out."""
+    folder = tmp_path_factory.mktemp("boxes")
+    installed_plugins.install_boxes(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        pruners.installed.cache_clear()
+        assert "boxes" in pruners.installed().names("backend")
+        yield
+    pruners.installed.cache_clear()
 
 
 @pytest.mark.parametrize(("kind", "factory"), ACCEPTED)

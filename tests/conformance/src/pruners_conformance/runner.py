@@ -53,6 +53,7 @@ def run(
 
     Examples
     --------
+    >>> from pruners_conformance import Example
     >>> example = Example({"w": [[3.0, -1.0], [0.5, -2.0]]}, 0.5, {"w": [[1, 0], [0, 1]]})
     >>> all(record.ok for record in run("level", examples=[example]))
     True
