@@ -524,3 +524,21 @@ def test_a_meta_model_has_no_values_to_prune():
         model = nn.Linear(4, 4)
     with pytest.raises(pruners.OptionError, match="meta device"):
         pruners.prune(model, "level", sparsity=0.5)
+
+
+def test_a_mask_takes_one_byte_per_weight():
+    model = nn.Sequential(nn.Linear(64, 64, bias=False), nn.Conv2d(8, 8, 3, bias=False))
+    pruning = pruners.attach(model, pruners.Rule(sparsity=0.5), torch.optim.SGD(model.parameters(), lr=0.1))
+    for name, mask in pruning._masks.items():
+        kept = pruning._keeper._masks[name]
+        assert kept.element_size() == 1
+        assert kept.data_ptr() == mask.ctypes.data, "session and keeper must share one mask"
+
+
+def test_the_masks_a_session_hands_out_are_copies():
+    model = network()
+    pruning = pruners.attach(model, pruners.Rule(sparsity=0.5))
+    for mask in pruning.masks.values():
+        mask.zero_()
+    pruning.step()
+    assert pruning.sparsity().total == pytest.approx(0.5, abs=0.001)

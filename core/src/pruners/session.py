@@ -72,8 +72,8 @@ class Pruning:
 
     @property
     def masks(self) -> dict[str, Any]:
-        """Today's masks, arrays of the model's framework, True where kept."""
-        return {name: self._opened.native(name, mask) for name, mask in self._masks.items()}
+        """Copies of today's masks, arrays of the model's framework, True where kept."""
+        return {name: self._opened.native(name, mask.copy()) for name, mask in self._masks.items()}
 
     def step(self) -> None:
         """

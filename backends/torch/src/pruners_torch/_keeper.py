@@ -79,9 +79,7 @@ class TorchKeeper:
                 self._masks.pop(name, None)
                 continue
             weight = self._weights[name]
-            parameter = weight.parameter
-            kept = torch.empty_like(parameter, dtype=torch.bool, requires_grad=False)
-            self._masks[name] = kept.copy_(weight.stored(to_tensor(mask)))
+            self._masks[name] = _beside(weight.parameter, weight.stored(to_tensor(mask)))
 
     def _zero_layer(self, name: str, clear: bool) -> None:
         parameter, mask = self._weights[name].parameter, self._masks[name]
@@ -108,6 +106,13 @@ class TorchKeeper:
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         self.apply()
+
+
+def _beside(parameter: Tensor, mask: Tensor) -> Tensor:
+    """Return a mask on the parameter's device, laid out in memory as it is; shared where it already is."""
+    if mask.device == parameter.device and mask.stride() == parameter.stride():
+        return mask
+    return torch.empty_like(parameter, dtype=torch.bool, requires_grad=False).copy_(mask)
 
 
 def _zero(tensor: Tensor, mask: Tensor) -> None:
