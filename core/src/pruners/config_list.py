@@ -76,7 +76,7 @@ def rules_from_config_list(
     ...     [{"sparsity": 0.8, "op_types": "default"}, {"op_names": ["head"], "exclude": True}]
     ... )
     >>> [rule.match for rule in rules], rules[0].sparsity
-    (['*', ('head',)], 0.8)
+    ([('*',), ('head',)], 0.8)
     """
     if isinstance(config_list, (str, bytes, Mapping)) or not isinstance(config_list, Sequence):
         raise OptionError(f"config_list must be a list of dicts, got {config_list!r}")

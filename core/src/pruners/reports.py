@@ -266,7 +266,8 @@ def _ratio(value: float | None) -> str:
 
 def _sentences(report: Report) -> list[str]:
     others = report.parameters - report.weights
-    lines = [f"{report.zeros:,} of {report.weights:,} listed weights are zero: sparsity {report.sparsity:.4f}."]
+    zeros, weights = f"{report.zeros:,}", f"{report.weights:,}"
+    lines = [f"{zeros} of {weights} listed weights are zero: sparsity {report.sparsity:.4f}."]
     if others:
         lines[0] += f" {others:,} other parameters (biases, norms) are not listed."
     escaped = sum(row.escaped for row in report.rows)

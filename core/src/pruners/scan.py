@@ -24,6 +24,8 @@ from .sensitivities import LayerSensitivity, Sensitivities
 if TYPE_CHECKING:
     from .protocols import Loss, OpenModel, Pattern, Pruner
 
+__all__ = ["Sensitivities", "sensitivity"]
+
 SPARSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
@@ -190,6 +192,9 @@ def _number(metric: Any) -> float:
 def _counter(shown: bool, total: int) -> Iterator[Callable[[], None]]:
     """Count measurements on a progress bar, where there is a terminal to show it."""
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
+    if not (shown and console.is_terminal):
+        yield lambda: None
+        return
+    with Progress(console=console, transient=True) as bar:
         task = bar.add_task("sensitivity", total=total)
         yield lambda: bar.advance(task)

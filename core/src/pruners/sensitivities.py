@@ -135,7 +135,7 @@ def _table(found: Sensitivities) -> Table:
 
 def _lines(found: Sensitivities) -> tuple[str, ...]:
     better = "higher" if found.higher_is_better else "lower"
-    lines = [f"Dense: {found.baseline:.4g}; {better} is better. Columns: that layer alone at this sparsity, the others dense."]
+    lines = [f"Dense: {found.baseline:.4g}; {better} is better. Columns: sparsity of that layer alone."]
     for layer in found.layers:
         short = [f"{got:.3g} for {asked:g}" for asked, got in _short(found, layer)]
         if short:
