@@ -133,3 +133,25 @@ def test_compressed_total_is_unknown_when_one_layer_is():
 def test_a_model_of_no_framework_is_refused():
     with pytest.raises(pruners.NoBackend, match="list"):
         pruners.report([1, 2, 3])
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float16", 2), ("bfloat16", 2), ("float32", 4)])
+def test_a_torch_model_is_counted_as_stored_and_tied_weights_once(dtype, size):
+    torch = pytest.importorskip("torch")
+    network = torch.nn.Sequential(
+        torch.nn.Embedding(6, 4), torch.nn.Linear(4, 6), torch.nn.ConvTranspose1d(2, 3, 2)
+    )
+    network[1].weight = network[0].weight
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(1)
+        network[0].weight[0] = -0.0
+        network[2].weight[0] = 0
+    found = pruners.report(network.to(getattr(torch, dtype)), compressed=True)
+    assert [(row.weights, row.zeros, row.stored) for row in found.rows] == [
+        (24, 4, 24 * size),
+        (12, 6, 12 * size),
+    ]
+    assert found.rows[1].shape == (3, 2, 2)
+    assert found.parameters == 24 + 6 + 12 + 3
+    assert found.compressed > 0

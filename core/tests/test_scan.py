@@ -170,6 +170,31 @@ def test_a_pattern_lays_the_zeros_and_says_what_it_skips():
     assert "b: not measured, b is not for halves" in str(found)
 
 
+class Moving:
+    """Prune another place at every sparsity, so that no mask contains the one before."""
+
+    def mask(self, ranking, sparsity):
+        mask = np.ones(ranking.shape, bool)
+        mask.flat[int(sparsity * mask.size)] = False
+        return mask
+
+    def check(self, mask):
+        """Accept."""
+
+
+def test_every_sparsity_starts_from_the_dense_layer():
+    seen = []
+    pruners.sensitivity(
+        model(),
+        lambda m: seen.append(m["a"].copy()) or 0.0,
+        sparsities=[0.25, 0.5],
+        layers="a",
+        pattern=Moving(),
+    )
+    np.testing.assert_array_equal(seen[1], [[4, 0], [2, -1]])
+    np.testing.assert_array_equal(seen[2], [[4, -3], [0, -1]])
+
+
 def test_a_pruner_that_allocates_takes_strengths_above_one():
     class Strong:
         unit = "weight"
@@ -216,3 +241,29 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, tmp_path
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(pruners.PrunersError, match=r"pip install pruners\[plot\]"):
         curve(0.9, 0.9, 0.9).plot(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_a_torch_model_comes_back_bit_for_bit(dtype):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.ConvTranspose2d(2, 4, 3),
+        torch.nn.Conv2d(4, 4, 1),
+        torch.nn.Embedding(5, 4),
+        torch.nn.Linear(4, 4),
+    ).to(getattr(torch, dtype))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    parameters = {name: id(parameter) for name, parameter in network.named_parameters()}
+    zeros = []
+
+    def evaluate(model):
+        zeros.append(sum(int((p == 0).sum()) for p in model.parameters()))
+        return 1.0
+
+    found = pruners.sensitivity(network, evaluate, sparsities=[0.5])
+    assert [layer.name for layer in found.layers] == ["0.weight", "1.weight", "2.weight", "3.weight"]
+    assert zeros == [0, 36, 8, 10, 8]
+    after = network.state_dict()
+    assert all(torch.equal(before[name].view(torch.uint8), after[name].view(torch.uint8)) for name in before)
+    assert {name: id(parameter) for name, parameter in network.named_parameters()} == parameters
