@@ -77,6 +77,10 @@ def lowest(package: str) -> dict[str, str]:
     return found
 
 
+def distribution(wheel: Path) -> str:
+    return wheel.name.split("-")[0].replace("_", "-")
+
+
 def first_example(page: str) -> str:
     """Return the first Python block of a page."""
     return re.search(r"^```python\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)[1]
@@ -127,13 +131,16 @@ def wheels(session: nox.Session) -> None:
     dist = Path(session.create_tmp()).resolve() / "dist"
     session.install(*BUILD)
     for package in PACKAGES:
-        session.run("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(dist), package)
+        pip = ("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(dist))
+        session.run(*pip, f"./{package}")
     session.run("pip", "uninstall", "--quiet", "--yes", *BUILD)
-    pinned = constraints(*BACKENDS)
-    session.install("--find-links", str(dist), *pinned, "pruners[torch]", "pruners-conformance")
+    built = dist / "built.txt"  # so that no package of the same name is taken from elsewhere
+    built.write_text("".join(f"{distribution(wheel)} @ {wheel.as_uri()}\n" for wheel in dist.glob("*.whl")))
+    pinned = ["--constraint", str(built), *constraints(*BACKENDS)]
+    session.install(*pinned, "pruners[torch]", "pruners-conformance")
     session.run("python", "-c", first_example("README.md"), env=ONE_THREAD)
     session.run("pruners", "list")
-    session.install("--find-links", str(dist), "docs/tutorial/pruners-smallest")
+    session.install(*pinned, "./docs/tutorial/pruners-smallest")
     pytest(session, "docs/tutorial/pruners-smallest/tests", "tests/packaging")
 
 
