@@ -14,6 +14,19 @@ import pruners
 
 PRUNER = [Example({"w": [[3.0, -1.0], [0.5, -2.0]]}, 0.5, {"w": [[1, 0], [0, 1]]})]
 SCHEDULE = {0: 0.0, 5: 0.4, 10: 0.8}
+SALIENCY = [
+    # |w g| is 0.2, 0.1, 0.5; floor(0.4 * 3) = 1 goes
+    Example({"w": [[1.0, -2.0, 0.5]]}, 0.4, {"w": [[1, 0, 1]]}, gradients={"w": [[0.2, 0.05, -1.0]]})
+]
+ACTIVITY = [
+    # the rows are 1 and 3 active on average: 4, 2 beside 3, 3
+    Example(
+        {"w": [[4.0, 2.0], [1.0, -1.0]]},
+        0.25,
+        {"w": [[1, 0], [1, 1]]},
+        activations={"w": ([[1.0, 2.0], [-1.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]])},
+    )
+]
 PATTERN = [
     Example({"w": [[1.0, -3.0, 2.0, 0.5, 4.0, 5.0, 6.0, 7.0]]}, 0.5, {"w": [[0, 1, 1, 0, 0, 0, 1, 1]]})
 ]
@@ -97,6 +110,66 @@ class Channels(Smallest):
                 view.ops.abs(view.ops.astype(w, view.ops.float32)), axis=tuple(range(1, w.ndim))
             )
             for name, w in view.weights.items()
+        }
+
+
+@frozen
+class Saliency(Smallest):
+    """
+    Score every weight by what the loss loses with it, to first order.
+
+    Notes
+    -----
+    Needs gradients.
+
+    References
+    ----------
+    .. [1] N. Lee et al., "SNIP", ICLR 2019.
+
+    Examples
+    --------
+    >>> Saliency().unit
+    'weight'
+    """
+
+    def scores(self, view: Any) -> Mapping[str, Any]:
+        """Return the absolute products of weight and gradient."""
+        slopes = view.gradients()
+        return {
+            name: view.ops.abs(view.ops.astype(weight, view.ops.float32) * slopes[name])
+            for name, weight in view.weights.items()
+        }
+
+
+@frozen
+class Activity(Smallest):
+    """
+    Score every weight by its absolute value times the mean activation of its output.
+
+    Notes
+    -----
+    Needs activations.
+
+    References
+    ----------
+    .. [1] None; this one is for tests.
+
+    Examples
+    --------
+    >>> Activity().unit
+    'weight'
+    """
+
+    def scores(self, view: Any) -> Mapping[str, Any]:
+        """Return the products, activations summed over every batch."""
+        ops = view.ops
+        found = {name: ops.astype(ops.abs(weight), ops.float32) for name, weight in view.weights.items()}
+        total = dict.fromkeys(found, 0.0)
+        for name, z in view.activations():
+            total[name] = total[name] + ops.mean(ops.abs(z), axis=(0, *range(2, z.ndim)))
+        return {
+            name: each * ops.reshape(total[name], (-1, *[1] * (each.ndim - 1)))
+            for name, each in found.items()
         }
 
 

@@ -15,6 +15,11 @@ def provide_pruners():
     yield pruners.PrunerSpec(
         name="made", factory="made_algorithm:Smallest", summary="{summary}", paper="{paper}"
     )
+    for name, factory, needs in (
+        ("made-saliency", "made_algorithm:Saliency", {{"gradients"}}),
+        ("made-activity", "made_algorithm:Activity", {{"activations"}}),
+    ):
+        yield pruners.PrunerSpec(name=name, factory=factory, summary="For tests.", paper="None", needs=needs)
 '''
 GOOD = {"imports": "", "summary": "Smallest first.", "paper": "Han et al. 2015"}
 BAD = {

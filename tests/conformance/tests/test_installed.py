@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pruners_conformance import Record, run
 
@@ -49,6 +50,24 @@ def test_a_bad_installed_plugin_is_rejected_by_its_check_alone(
 def test_a_spec_without_summary_is_rejected(checked: Install) -> None:
     records = checked({**installed_plugins.GOOD, "summary": ""})
     assert [record.check for record in records if not record.ok] == ["check_the_spec_is_complete"]
+
+
+@pytest.mark.parametrize(
+    ("name", "examples"), [("made-saliency", good.SALIENCY), ("made-activity", good.ACTIVITY)]
+)
+def test_pruners_that_need_data_are_checked_too(
+    checked: Install, name: str, examples: list[good.Example]
+) -> None:
+    checked(installed_plugins.GOOD)
+    records = run(name, examples=examples)
+    assert [record for record in records if not record.ok] == []
+    assert [record.check for record in records if record.status == "skipped"] == [
+        "check_masks_are_the_same_on_every_backend"
+    ]
+    wrong = [good.evolve(example, masks={"w": 1 - np.asarray(example.masks["w"])}) for example in examples]
+    assert [record.check for record in run(name, examples=wrong) if not record.ok] == [
+        "check_worked_examples"
+    ]
 
 
 def test_running_an_unknown_name_says_so() -> None:

@@ -17,7 +17,7 @@ DTYPES = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16), np.dtype(np.float6
 """What weights may be besides float32."""
 
 
-def for_every(body: Callable[..., None], *, tries: int = 20, **drawn: st.SearchStrategy[Any]) -> None:
+def for_every(body: Callable[..., None], *, tries: int = 30, **drawn: st.SearchStrategy[Any]) -> None:
     """Run `body` for every drawn input; the same inputs in every run."""
     quiet = settings(
         max_examples=tries,

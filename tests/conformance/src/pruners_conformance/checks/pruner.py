@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -136,14 +138,15 @@ def check_masks_are_nested(case: PrunerCase) -> None:
     less when more is asked in all.
     """
 
-    def holds(weights: Arrays, ends: tuple[float, float]) -> None:
-        low, high = (masks_of(case, weights, sparsity) for sparsity in sorted(ends))
-        for name in weights:
-            back = int((high[name] & ~low[name]).sum())
-            assert not back, f"{back} weights of {name!r} pruned at {min(ends)} come back at {max(ends)}"
+    def holds(weights: Arrays, sparsity: float) -> None:
+        ladder = sorted((*SPARSITIES, sparsity))
+        masks = [masks_of(case, weights, each) for each in ladder]
+        for (low, less), (high, more) in pairwise(zip(ladder, masks, strict=True)):
+            for name in weights:
+                back = int((more[name] & ~less[name]).sum())
+                assert not back, f"{back} weights of {name!r} pruned at {low} come back at {high}"
 
-    ends = st.tuples(drawing.fractions(), drawing.fractions())
-    for_every(holds, weights=drawing.models(), ends=ends)
+    for_every(holds, weights=drawing.models(), sparsity=drawing.fractions())
 
 
 def check_ties_fall_to_the_lower_index(case: PrunerCase) -> None:
