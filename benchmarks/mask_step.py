@@ -1,6 +1,6 @@
 """What keeping zeros costs per training step, beside plain training and torch.nn.utils.prune.
 
-    python benchmarks/mask_step.py [--rounds N] [--output DIR]
+    python benchmarks/mask_step.py [--rounds N] [--no-write]
 
 Two cases: a CIFAR-size ResNet-18 at batch 64 (ordinary), and four 2048-wide layers at batch 32
 (the worst case: much weight, little compute). Every way trains in turn in one process, one
@@ -10,16 +10,13 @@ against the plain step of the same round.
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+import click
 import torch
+from measuring import Columns, record
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -126,10 +123,10 @@ class Run:
         return time.process_time() - start
 
 
-def masking(run: Run, repeats: int = 5) -> float:
-    """Return the seconds of CPU time that keeping the masks of one step takes, by itself."""
+def masking(run: Run, repeats: int = 5) -> float | None:
+    """Return the seconds of CPU time that keeping one step's masks takes by itself, where it can be told."""
     if run.after.__name__ == "<lambda>":
-        return 0.0
+        return None
     keeper = run.after.__self__._keeper  # type: ignore[attr-defined]
     times = []
     for _ in range(repeats):
@@ -139,7 +136,7 @@ def masking(run: Run, repeats: int = 5) -> float:
     return statistics.median(times)
 
 
-def measure(case: str, rounds: int) -> list[dict[str, float | str]]:
+def measure(case: str, rounds: int) -> list[dict[str, float | str | None]]:
     """Train every way in turn; return one row per way."""
     build, shape = CASES[case]
     runs = {name: Run(build, shape, way) for name, way in WAYS.items()}
@@ -151,7 +148,7 @@ def measure(case: str, rounds: int) -> list[dict[str, float | str]]:
             times[name].append(run.step())
     base = times["plain"]
     weights = sum(p.numel() for p in runs["plain"].model.parameters() if p.ndim > 1)
-    rows: list[dict[str, float | str]] = []
+    rows: list[dict[str, float | str | None]] = []
     for name, run in runs.items():
         ratios = [each / plain_step for each, plain_step in zip(times[name], base, strict=True)]
         alone = masking(run)
@@ -161,49 +158,42 @@ def measure(case: str, rounds: int) -> list[dict[str, float | str]]:
                 "way": name,
                 "step ms": statistics.median(times[name]) * 1e3,
                 "step / plain": statistics.median(ratios),
-                "masking ms": alone * 1e3,
-                "masking % of plain": 100 * alone / statistics.median(base),
-                "masking ns/weight": alone / weights * 1e9,
+                "masking ms": alone and alone * 1e3,
+                "masking % of plain": alone and 100 * alone / statistics.median(base),
+                "masking ns/weight": alone and alone / weights * 1e9,
             }
         )
     return rows
 
 
-def show(rows: list[dict[str, float | str]]) -> None:
-    """Print the rows as a table."""
-    table = Table(
-        "case", "way", "step ms", "step / plain", "masking alone, ms", "% of plain step", "ns/weight"
+def table(rows: list[dict[str, float | str | None]]) -> Columns:
+    """Return the rows as text."""
+    lines = tuple(
+        tuple(f"{value:.4g}" if isinstance(value, float) else value or "" for value in row.values())
+        for row in rows
     )
-    for row in rows:
-        cells = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()]
-        table.add_row(*cells)
-    Console(width=130).print(table)
+    return Columns("What keeping 90 % zeros costs a training step", tuple(rows[0]), lines)
 
 
-def main() -> None:
+def show(shown: Columns) -> None:
+    """Print a table."""
+    printed = Table(*shown.heads, title=shown.title)
+    for line in shown.lines:
+        printed.add_row(*line)
+    Console(width=130).print(printed)
+
+
+@click.command(help=__doc__)
+@click.option("--rounds", default=15, help="How often every way takes a step.")
+@click.option("--write/--no-write", default=True, help="Record the ratios under benchmarks/results.")
+def main(rounds: int, write: bool) -> None:
     """Run all cases, print the table, record the result."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
-    options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [row for case in CASES for row in measure(case, options.rounds)]
-    show(rows)
-    options.output.mkdir(parents=True, exist_ok=True)
-    record = {
-        "date": datetime.date.today().isoformat(),
-        "machine": {"processor": platform.machine(), "threads": 1, "clock": "process CPU time"},
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "pruners": pruners.__version__,
-        },
-        "rounds": options.rounds,
-        "rows": rows,
-    }
-    (options.output / "mask_step.json").write_text(json.dumps(record, indent=1) + "\n")
+    rows = [row for case in CASES for row in measure(case, rounds)]
+    shown = table(rows)
+    show(shown)
+    if write:
+        record("mask-step", rows, [shown])
 
 
 if __name__ == "__main__":

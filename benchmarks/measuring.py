@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from attrs import asdict, define, frozen
+from attrs import define, frozen
 from rich.console import Console
 from rich.table import Table
 
@@ -127,11 +127,32 @@ def machine() -> dict[str, object]:
         lines = info.read_text(encoding="utf-8").splitlines()
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
     flags = np.show_config("dicts")["SIMD Extensions"]["found"]
-    return {"processor": model, "system": platform.system(), "simd": flags[-1:]}
+    return {"processor": model, "system": platform.system(), "simd": ", ".join(flags[-1:])}
 
 
-def record(name: str, sections: list[Section]) -> None:
-    """Write all figures, with the machine, the versions and the date, to ``benchmarks/results``."""
+@frozen
+class Columns:
+    """One table as text: what is shown on the terminal and in the recorded Markdown."""
+
+    title: str
+    heads: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> list[str]:
+        rows = [self.heads, ("---",) * len(self.heads), *self.lines]
+        return [f"## {self.title}", "", *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def columns(section: Section) -> Columns:
+    lines = []
+    for row in section.rows:
+        most = "" if row.peak_bytes_per_weight is None else f"{row.peak_bytes_per_weight:.2f}"
+        lines.append((row.name, f"{row.ns_per_weight:.2f}", f"{row.times_limit:.1f}", most))
+    return Columns(section.title, ("way", "ns/weight", "x limit", "peak B/weight"), tuple(lines))
+
+
+def record(name: str, figures: object, tables: Iterable[Columns]) -> None:
+    """Write figures as JSON and as Markdown tables, with machine, versions and date, under ``results``."""
     RESULTS.mkdir(exist_ok=True)
     today = datetime.date.today().isoformat()
     versions = {
@@ -140,25 +161,12 @@ def record(name: str, sections: list[Section]) -> None:
         "torch": torch.__version__,
         "pruners": pruners.__version__,
     }
-    document = {
-        "date": today,
-        "machine": machine(),
-        "versions": versions,
-        "threads": 1,
-        "sections": [asdict(section) for section in sections],
-    }
+    document = {"date": today, "machine": machine(), "versions": versions, "threads": 1, "figures": figures}
     target = RESULTS / f"{name}-{today}.json"
     target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    lines = [f"# {name.capitalize()}, {today}", "", f"{document['machine']}, {versions}, one thread."]
-    for section in sections:
-        lines += [
-            "",
-            f"## {section.title}",
-            "",
-            "| way | ns/weight | x limit | peak B/weight |",
-            "|---|---|---|---|",
-        ]
-        for row in section.rows:
-            most = "" if row.peak_bytes_per_weight is None else f"{row.peak_bytes_per_weight:.2f}"
-            lines.append(f"| {row.name} | {row.ns_per_weight:.2f} | {row.times_limit:.1f} | {most} |")
-    (RESULTS / f"{name}-{today}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    where = ", ".join(str(value) for value in machine().values())
+    what = ", ".join(f"{library} {version}" for library, version in versions.items())
+    lines = [f"# {name}, {today}", "", f"{where}; {what}; one thread, CPU time of the process.", ""]
+    for table in tables:
+        lines += table.markdown()
+    (RESULTS / f"{name}-{today}.md").write_text("\n".join(lines), encoding="utf-8")

@@ -16,7 +16,8 @@ import click
 import ml_dtypes
 import numpy as np
 import torch
-from measuring import Section, Way, measure, record, show
+from attrs import asdict
+from measuring import Section, Way, columns, measure, record, show
 from rich.console import Console
 from torch.nn.utils import prune
 
@@ -191,7 +192,7 @@ def main(sizes: str, rounds: int, write: bool) -> None:
     for section in sections:
         show(section, console)
     if write:
-        record("selection", sections)
+        record("selection", [asdict(section) for section in sections], [columns(each) for each in sections])
 
 
 if __name__ == "__main__":
