@@ -18,7 +18,7 @@ FRAMEWORKS = (
 LISTING = """
 import json, sys
 from importlib.metadata import entry_points
-from pruners.registry import discover
+from pruners.discovery import discover
 
 kind, name, distribution, *frameworks = sys.argv[1:]
 found = discover(
