@@ -186,7 +186,7 @@ class OpenModel(Protocol):
         loss: Loss | None = None,
         prepared: Mapping[str, float] | None = None,
     ) -> View:
-        """Return the read-only view a pruner scores."""
+        """Return the view a pruner scores; within `guard` it is read-only."""
         ...
 
     def guard(self, names: Sequence[str]) -> AbstractContextManager[Any]:

@@ -16,8 +16,8 @@ from .ranking import Ranking
 from .rounding import Ties
 from .ties import Settle
 
-SMALL = 1 << 16
-"""Up to this many weights everything is a candidate: no sample is drawn."""
+SMALL = 1 << 18
+"""Up to this many weights one partition of all keys is fastest, and its memory does not matter."""
 _HEAVY = 0.02  # a value that holds more than this share of the sample is counted, not collected
 _SIGMAS = 3.0
 
@@ -81,11 +81,11 @@ def select(rankings: Sequence[Ranking], k: int, ties: Ties = "lower") -> list[np
 
     Notes
     -----
-    Needs no data. One pass over the scores in the common case. Extra memory is the mask and
-    about 0.1 byte per weight; a heavily tied value is counted and never collected, so
-    constant or already sparse weights need no more, at two to three passes. Only if a
-    strided sample misjudges the distribution are more candidates collected, in the very
-    worst case all of them at 12 bytes each.
+    Needs no data. Up to `SMALL` weights are partitioned at once. Beyond, one pass over the
+    scores in the common case, and extra memory is the mask and about 0.1 byte per weight; a
+    heavily tied value is counted and never collected, so constant or already sparse weights
+    need no more, at two to three passes. Only if a strided sample misjudges the distribution
+    are more candidates collected, in the very worst case all of them at 12 bytes each.
 
     Examples
     --------
@@ -106,9 +106,35 @@ def select(rankings: Sequence[Ranking], k: int, ties: Ties = "lower") -> list[np
     form = form_of(rankings)
     if k in (0, n):
         _sweep(parts, form, _Bracket(0, 0 if k == 0 else form.top + 1, collect=False))
+    elif n <= SMALL:
+        _partition(parts, form, k, ties)
     else:
         _Search(parts, form, n, k, ties).run()
     return [part.result() for part in parts]
+
+
+def _partition(parts: Sequence[Part], form: Form, k: int, ties: Ties) -> None:
+    """Write the masks by one partition of all keys, in C order."""
+    keys = np.concatenate([part.ranking.keys(form=form) for part in parts])
+    threshold = np.partition(keys, k - 1)[k - 1]
+    kept = keys > threshold
+    equal = np.flatnonzero(keys == threshold)
+    below = keys.size - int(np.count_nonzero(kept)) - equal.size
+    first, value = _first(ties, k - below, equal.size)
+    kept[equal[:first]] = value
+    kept[equal[first:]] = not value
+    pieces = np.split(kept, np.cumsum([part.size for part in parts])[:-1])
+    for part, piece in zip(parts, pieces, strict=True):
+        part.mask[...] = piece.reshape(part.mask.shape)
+
+
+def _first(ties: Ties, rank: int, count: int) -> tuple[int, bool]:
+    """Of `count` equals, `rank` to prune: how many come first, and are those kept; the rest is not."""
+    if rank == count:
+        return count, False
+    if ties == "upper":
+        return count - rank, True
+    return {"lower": rank, "keep": 0, "prune": count}[ties], False
 
 
 def _sweep(parts: Sequence[Part], form: Form, bracket: _Bracket) -> _Sweep:
@@ -184,9 +210,7 @@ class _Search:
         return math.sqrt(q * (1 - q) / m) if m else 1.0
 
     def _sample(self) -> np.ndarray:
-        """Return the keys of about 2 n^(2/3) weights; none where everything can be collected."""
-        if self.n <= SMALL:
-            return np.empty(0, self.form.unsigned)
+        """Return the keys of about 2 n^(2/3) weights."""
         step = _prime(max(1, int(self.n ** (1 / 3) / 2)))
         return np.concatenate([part.sample(self.form, step) for part in self.parts])
 
@@ -217,7 +241,7 @@ class _Search:
             _line(part)[where[keys > threshold]] = True
             below += int(np.count_nonzero(keys < threshold))
             equal.append((part, where[keys == threshold]))
-        first, value = self._first(rank - below, sum(where.size for _, where in equal))
+        first, value = _first(self.ties, rank - below, sum(where.size for _, where in equal))
         for part, where in equal:
             order = Order.of(part.scores)
             if not order.trivial:
@@ -228,16 +252,8 @@ class _Search:
 
     def _tied(self, key: int, rank: int, counts: Sequence[int]) -> None:
         """Write the masks of the weights with one key, of which `rank` are pruned; all are False yet."""
-        first, value = self._first(rank, sum(counts))
+        first, value = _first(self.ties, rank, sum(counts))
         Settle(self.form, key, value).run(self.parts, counts, first)
-
-    def _first(self, rank: int, count: int) -> tuple[int, bool]:
-        """Return how many of `count` equals come first, and whether those are kept; the rest is not."""
-        if rank == count:
-            return count, False
-        if self.ties == "upper":
-            return count - rank, True
-        return {"lower": rank, "keep": 0, "prune": count}[self.ties], False
 
 
 def _line(part: Part) -> np.ndarray:

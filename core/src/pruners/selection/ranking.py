@@ -24,6 +24,12 @@ def _mask_or_none(alive: Any) -> np.ndarray | None:
     return None if alive is None else np.asarray(alive)
 
 
+def _line(array: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Return a range of flat positions, in C order, without a copy where memory has that order."""
+    whole = array.flags.c_contiguous or (start == 0 and stop == array.size)
+    return array.reshape(-1)[start:stop] if whole else array.flat[start:stop]
+
+
 @frozen(eq=False)
 class Ranking:
     """
@@ -126,8 +132,8 @@ class Ranking:
         """
         form = form_of([self]) if form is None else form
         start, stop, _ = slice(start, stop).indices(self.size)
-        scores = self.scores.flat[start:stop]
-        alive = None if self.alive is None else self.alive.flat[start:stop]
+        scores = _line(self.scores, start, stop)
+        alive = None if self.alive is None else _line(self.alive, start, stop)
         keys = form.keys(scores, alive, self.magnitude, self.scale, Scratch.of(form, scores.size))
         if keys is None:
             raise self.not_a_number()
