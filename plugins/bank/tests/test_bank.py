@@ -129,9 +129,9 @@ def test_other_axis_and_size():
 @pytest.mark.parametrize(
     ("shape", "reason"),
     [
-        ((64, 3, 7, 7), "3 inputs; banks need 4 where a layer has a larger kernel"),
-        ((64, 7, 1, 1), "7 inputs; banks need 8 where a layer has one kernel position"),
-        ((10, 7), "7 inputs; banks need 8"),
+        ((64, 3, 7, 7), "its axis 1 is 3 wide; with a larger kernel, banks need at least 4"),
+        ((64, 7, 1, 1), "its axis 1 is 7 wide; with one kernel position, banks need at least 8"),
+        ((10, 7), "its axis 1 is 7 wide"),
     ],
 )
 @pytest.mark.parametrize("layout", ["contiguous", "interleaved", "fpga"])

@@ -161,9 +161,9 @@ class Bank:
         point = math.prod(shape[2:]) == 1
         least = 8 if point else 4
         if shape[self.axis] < least:
+            kernel = "one kernel position" if point else "a larger kernel"
             raise pruners.SkipLayer(
-                f"{shape[self.axis]} inputs; banks need {least} where a layer has "
-                f"{'one kernel position' if point else 'a larger kernel'}"
+                f"its axis {self.axis} is {shape[self.axis]} wide; with {kernel}, banks need at least {least}"
             )
 
     def _banks(self, shape: tuple[int, ...]) -> list[_Banks]:
