@@ -169,6 +169,7 @@ def check_only(program: str, arguments: list[str]) -> None:
         wrong = [name for name in asked if not name.startswith("-") and name not in sessions()]
     elif program == "pip":
         wrong = [name for name in arguments if name.startswith("pruners") and not installable(name)]
+        wrong += [name for name in arguments if name.startswith("./") and not list(ROOT.glob(name[2:]))]
     elif program in {"git", "cd", "python3", "python", "source"}:
         wrong = []
     else:

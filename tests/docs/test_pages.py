@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -43,6 +44,18 @@ def test_a_plugin_page_has_an_example_that_runs(name, page):
     assert EXECUTED & {region.lexemes["language"] for region in regions(ROOT / page.format(name))}
 
 
+@pytest.mark.parametrize("name", PLUGINS)
+def test_the_readme_and_the_index_list_every_plugin(name):
+    assert f"[{name}](plugins/{name})" in (ROOT / "README.md").read_text()
+    assert f"[{name}]({name}.md)" in (ROOT / "docs/plugins/index.md").read_text()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_inside_the_repository_lead_somewhere(path):
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL))
+    assert not [link for link in links if "://" not in link and not (path.parent / link).exists()]
+
+
 def test_the_tutorial_builds_the_package_that_is_in_the_tree(place):
     Page(ROOT / "docs/tutorial/write-a-pruner.md", place).run()
     files = [path for path in TUTORIAL.rglob("*") if path.is_file() and path.suffix in {".py", ".toml"}]
@@ -61,6 +74,7 @@ def test_the_tutorial_builds_the_package_that_is_in_the_tree(place):
         ("```console\n$ pruners no-such-command\n```\n", AssertionError),
         ("```console\n$ make no-such-target\n```\n", AssertionError),
         ("```console\n$ pip install pruners-no-such-plugin\n```\n", AssertionError),
+        ("```console\n$ pip install ./no/such/folder\n```\n", AssertionError),
         ("```console\n$ nox -s no-such-session\n```\n", AssertionError),
         ("```console\n$ frobnicate\n```\n", AssertionError),
         ("```toml\na = 1\n```\n", Exception),
