@@ -119,7 +119,7 @@ def oldest(session: nox.Session) -> None:
     """Core, algorithms and the reference backend on the oldest libraries they promise to run on."""
     pins = {name: pin for package in ALGORITHMS for name, pin in lowest(package).items()}
     pins["numpy"] = "numpy==1.23.5"  # 1.22 has no wheel for Python 3.11
-    file = Path(session.create_tmp()) / "oldest.txt"
+    file = Path(session.virtualenv.location) / "oldest.txt"
     file.write_text("\n".join(sorted(pins.values())))
     install(session, ALGORITHMS, "--constraint", str(file))
     pytest(session, *tests_of(ALGORITHMS))
@@ -128,7 +128,7 @@ def oldest(session: nox.Session) -> None:
 @nox.session(python="3.11", tags=["test"])
 def wheels(session: nox.Session) -> None:
     """What users install: wheels, in a clean environment; the README's example, the tutorial's package."""
-    dist = Path(session.create_tmp()).resolve() / "dist"
+    dist = Path(session.virtualenv.location).resolve() / "dist"
     session.install(*BUILD)
     for package in PACKAGES:
         pip = ("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(dist))
