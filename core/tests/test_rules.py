@@ -44,8 +44,8 @@ def reached(*rules: Rule) -> list[list[str]]:
         (Rule(types=("Linear",)), ["attention.out_proj.weight", "head.weight"]),
         (Rule(types="Conv2d"), ["features.0.weight", "features.3.weight"]),
         (Rule(exclude="features*"), ["attention.out_proj.weight", "head.weight"]),
-        (Rule("features*", exclude=("*.3", "*.4")), ["features.0.weight"]),
-        (Rule(lambda each: each.shape == (4,)), ["features.0.bias", "head.bias"]),
+        (Rule("features*", exclude=("*.3", "head*")), ["features.0.weight"]),
+        (Rule(lambda each: each.module == "features.0"), ["features.0.weight"]),
         (Rule(sparsity={"head.weight": 0.5, "features.0.bias": 0.1}), ["features.0.bias", "head.weight"]),
     ],
 )
@@ -100,6 +100,14 @@ def test_a_rule_that_reaches_nothing_lists_near_names(rule, message):
         ({"sparsitty": 0.5}, r"no option 'sparsitty'\. Did you mean 'sparsity'\?"),
         ({"min_keep": -1}, r"'min_keep' must be >= 0"),
         ({"sparsity": {"a": 0.5}, "scope": "model"}, r"needs scope='layer'"),
+        ({"sparsity": True}, "got True"),
+        ({"rounding": "ceil"}, r"rounding is 'ceil'; choose from floor"),
+        ({"rounding": ("multiple", "8")}, "'multiple' takes an integer"),
+        ({"normaliser": "l3"}, "'normaliser' must be in"),
+        ({"budget": "ekr"}, "'budget' must be in"),
+        ({"budget": "erk", "scope": "model"}, r"budget='erk' shares out one sparsity in scope='layer'"),
+        ({"budget": "erk", "sparsity": {"a": 0.5}}, "budget='erk' shares out one sparsity"),
+        ({"min_keep": 1.5}, "'min_keep' must be <class 'int'>"),
         ({"sparsity": "much"}, r"could not convert string to float"),
     ],
 )
@@ -118,3 +126,18 @@ def test_a_plain_dict_gives_each_parameter_its_sparsity():
 def test_what_is_not_rules_is_refused(wrong):
     with pytest.raises(RuleError, match=r"rules must be"):
         as_rules(wrong)
+
+
+@pytest.mark.parametrize("match", [5, None, (), ["a", 3]])
+def test_a_match_that_is_none_is_refused(match):
+    with pytest.raises(RuleError, match="match must be a glob"):
+        Rule(match)
+
+
+def test_an_exclusion_that_matches_nothing_lists_near_names():
+    with pytest.raises(RuleError, match=r"exclude='hed' matches no layer\. Near names: 'head'"):
+        reached(Rule(exclude=("features*", "hed")))
+
+
+def test_a_rounding_from_a_file_is_the_one_from_code():
+    assert Rule(rounding=["multiple", 8]) == Rule(rounding=("multiple", 8))

@@ -483,13 +483,13 @@ def test_a_failing_pruner_changes_nothing(pruner, error, message, after):
             "torch.optim.Optimizer",
         ),
         (lambda: {"rules": pruners.Rule(sparsity=0.5, schedule="agp")}, pruners.PrunersError, "stop|agp"),
-        (lambda: {"rules": pruners.Rule(sparsity=0.5, rounding="up")}, pruners.OptionError, "up"),
+        (lambda: {"rules": pruners.Rule(sparsity=0.5, rounding="up")}, pruners.RuleError, "up"),
         (
             lambda: {"rules": pruners.Rule(sparsity=0.5, scope="model", normaliser="l9")},
-            pruners.OptionError,
+            pruners.RuleError,
             "l9",
         ),
-        (lambda: {"rules": pruners.Rule(sparsity=0.5, budget="ekr")}, pruners.OptionError, "ekr"),
+        (lambda: {"rules": pruners.Rule(sparsity=0.5, budget="ekr")}, pruners.RuleError, "ekr"),
     ],
 )
 def test_a_bad_request_changes_nothing(arguments, error, message):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .errors import RuleError
 from .plans import make_plans, warn_skipped
 from .protocols import Loss, OpenModel, Pattern, Pruner
 from .registry import backend_for
@@ -175,6 +176,8 @@ def prune(
         rules: Any = Rule(options.pop("match", "*"), pruner=pruner, **options)
     else:
         rules = pruner
+        if options:
+            raise RuleError(f"rules say everything themselves: put {', '.join(options)} into the rule")
     keeper = opened.keeper(_one_shot(opened, rules, data, loss))
     keeper.apply()
     keeper.close()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
 
-from .errors import OptionError, RuleError
+from .errors import NeedsData, OptionError, RuleError
 from .host import count_zeros
 from .plans import Plan, make_plans, select_due
 from .protocols import Loss, OpenModel
@@ -68,7 +68,7 @@ def attach(
     0.5
     """
     opened = backend_for(model).open(model)
-    _check_request(rules, keep, restore)
+    _check_request(rules, keep, restore, data)
     if keep:
         plans: list[Plan] = []
         masks = {name: opened.read(name) != 0 for name, layer in opened.layers.items() if layer.default}
@@ -76,23 +76,30 @@ def attach(
         initial = _zero_fractions(opened) if restore else None
         plans = make_plans(rules, opened, initial=initial, data=data, loss=loss)
         masks = _first_masks(opened, plans, restore)
-    inputs = Inputs(model, data, loss)
     # Everything that can go wrong does so before the keeper touches model or optimizer.
-    selection = select_due(opened, plans, 0, masks, data=data, loss=loss)
+    selection = select_due(opened, plans, range(1), masks, skipped={}, data=data, loss=loss)
     keeper = opened.keeper(masks, optimizer=optimizer, gradients=mask_gradients)
-    keeper.apply()
-    pruning = Pruning(opened, plans, keeper, masks, inputs)
-    pruning.take(0, selection)
+    pruning = Pruning(opened, plans, keeper, masks, Inputs(model, data, loss))
+    try:
+        keeper.apply()
+        pruning.take(0, selection)
+    except BaseException:
+        keeper.close()
+        raise
     return pruning
 
 
-def _check_request(rules: Any, keep: str | None, restore: bool) -> None:
+def _check_request(rules: Any, keep: str | None, restore: bool, data: Any) -> None:
     if keep not in (None, "zeros"):
         raise OptionError(f"keep must be 'zeros' or None, got {keep!r}")
     if keep and (rules is not None or restore):
         raise RuleError("keep='zeros' prunes no further: leave rules and restore out, or leave keep out")
     if not keep and rules is None:
         raise RuleError("give rules, or keep='zeros' to fix the zeros the model has today")
+    if isinstance(data, Iterator):
+        raise NeedsData(
+            "data can be read only once, a session reads it at every update: pass a list or a loader"
+        )
 
 
 def _zero_fractions(opened: OpenModel) -> dict[str, float]:

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from types import FunctionType
 from typing import Any
 
 import attrs
 import numpy as np
 from attrs import frozen
 
-from . import registry
-from .errors import OptionError, RuleError, SkippedLayer
-from .protocols import Allocates, Bounded, Loss, OpenModel, Pattern, Scheduler
+from .errors import SkippedLayer
+from .protocols import Loss, OpenModel, Pattern, Scheduler
 from .rules import Rule, as_rules, assign
+from .scheduling import as_part, bound_schedules, is_due, sparsity_at
 from .scoring import NamedPruner, Scorer, as_pruner, blaming
 from .selection import Selection, choose_masks
-
-
-@frozen
-class Once:
-    """Everything at step 0: what a rule without a schedule does."""
-
-    final_sparsity: float
-
-    def sparsity(self, step: int) -> float:
-        """Return the final sparsity, whatever the step."""
-        return self.final_sparsity
-
-    def due(self, step: int) -> bool:
-        """Return whether `step` is 0."""
-        return step == 0
 
 
 @frozen(eq=False)
@@ -41,7 +27,7 @@ class Plan:
     named: NamedPruner
     pattern: Pattern | None
     schedules: Mapping[str, Scheduler]
-    prepared: Mapping[str, float] = {}  # noqa: RUF012
+    prepared: Mapping[str, float] = {}
     initial: Mapping[str, float] | None = None
     """The sparsity each layer's schedule was made to start from."""
 
@@ -50,9 +36,9 @@ class Plan:
         """The layers this plan prunes, in the model's order."""
         return tuple(self.schedules)
 
-    def due(self, step: int) -> bool:
-        """Return whether any layer's schedule recomputes its mask at `step`."""
-        return any(schedule.due(step) for schedule in set_of(self.schedules))
+    def due(self, steps: Iterable[int]) -> bool:
+        """Return whether any layer's schedule recomputes its mask at any of `steps`."""
+        return any(is_due(schedule, step) for step in steps for schedule in set_of(self.schedules))
 
     def select(
         self,
@@ -65,7 +51,7 @@ class Plan:
     ) -> Selection:
         """Score, select and lay out the masks of `step`; the model is only read."""
         scorer = Scorer(opened, self.named, self.names, data, loss, self.prepared)
-        wanted = {name: float(schedule.sparsity(step)) for name, schedule in self.schedules.items()}
+        wanted = {name: sparsity_at(schedule, step) for name, schedule in self.schedules.items()}
         sparsity = self._shares(scorer, opened, wanted)
         with blaming(self.named):
             return choose_masks(
@@ -96,16 +82,14 @@ class Plan:
         return count / max(1, sum(sizes.values()))
 
     def describe(self, name: str) -> str:
-        """Return the plan for one layer in words that change when, and only when, the plan does."""
-        parts = [self.named.pruner, self.pattern, self.schedules[name]]
-        options = [
-            self.rule.scope,
-            self.rule.rounding,
-            self.rule.normaliser,
-            self.rule.min_keep,
-            self.rule.budget,
-        ]
-        return f"{', '.join(_words(part) for part in parts)}, {', '.join(str(each) for each in options)}"
+        """
+        Return the plan for one layer in words that change when the plan does.
+
+        Of a part that is neither plain nor an attrs class only the type is told: its options are not known.
+        """
+        rule = self.rule
+        parts = [self.named.pruner, self.pattern, self.schedules[name], rule.scope, rule.rounding]
+        return ", ".join(_words(part) for part in (*parts, rule.normaliser, rule.min_keep, rule.budget))
 
     def note(self, name: str, step: int) -> str:
         """Return what a report says of one layer: pruner, pattern, the sparsity asked for now."""
@@ -117,7 +101,7 @@ def resume(
     plan: Plan, opened: OpenModel, prepared: Mapping[str, float], initial: Mapping[str, float] | None
 ) -> Plan:
     """Return `plan` as it was when its session began."""
-    schedules = _schedules(plan.rule, plan.named, list(plan.names), opened, initial)
+    schedules = bound_schedules(plan.rule, plan.named, list(plan.names), opened, initial)
     return attrs.evolve(plan, schedules=schedules, prepared=prepared, initial=initial)
 
 
@@ -127,7 +111,11 @@ def set_of(schedules: Mapping[str, Scheduler]) -> list[Scheduler]:
 
 
 def _words(part: object) -> str:
-    return repr(part) if part is None or attrs.has(type(part)) else type(part).__qualname__
+    if isinstance(part, (str, int, tuple)):
+        return str(part)
+    if part is None or attrs.has(type(part)):
+        return repr(part)
+    return part.__qualname__ if isinstance(part, FunctionType) else type(part).__qualname__
 
 
 def make_plans(
@@ -149,89 +137,40 @@ def make_plans(
         if not names:
             continue
         named = as_pruner(rule.pruner)
-        pattern = registry.pattern(rule.pattern) if isinstance(rule.pattern, str) else rule.pattern
-        plan = Plan(rule, named, pattern, _schedules(rule, named, names, opened, initial), initial=initial)
+        pattern = as_part("pattern", rule.pattern, ("mask", "check"))
+        plan = Plan(
+            rule, named, pattern, bound_schedules(rule, named, names, opened, initial), initial=initial
+        )
         prepared = Scorer(opened, named, names, data, loss).prepare()
         plans.append(attrs.evolve(plan, prepared=prepared))
     return plans
 
 
-def _schedules(
-    rule: Rule,
-    named: NamedPruner,
-    names: list[str],
-    opened: OpenModel,
-    initial: Mapping[str, float] | None,
-) -> dict[str, Scheduler]:
-    base = registry.schedule(rule.schedule) if isinstance(rule.schedule, str) else rule.schedule
-    made: dict[tuple[float | None, float | None], Scheduler] = {}
-    schedules = {}
-    for name in names:
-        # A pruner that decides the amounts reads its schedule in units of its own: no start to restore.
-        start = None if isinstance(named.pruner, Allocates) else (initial or {}).get(name)
-        ends = (start, _final(rule, opened, name))
-        if ends not in made:
-            _in_range(rule, named, name, ends[1])
-            made[ends] = _between(rule, base, *ends)
-        schedules[name] = made[ends]
-    return schedules
-
-
-def _final(rule: Rule, opened: OpenModel, name: str) -> float | None:
-    if not isinstance(rule.sparsity, Mapping):
-        return rule.sparsity
-    known = (name, *opened.layers[name].aliases)
-    return next(rule.sparsity[each] for each in known if each in rule.sparsity)
-
-
-def _in_range(rule: Rule, named: NamedPruner, name: str, sparsity: float | None) -> None:
-    if sparsity is not None and sparsity >= 1 and not isinstance(named.pruner, Allocates):
-        raise OptionError(
-            f"sparsity of {name!r} must be a fraction in [0, 1): 1 would leave nothing, got {sparsity}"
-        )
-
-
-def _between(rule: Rule, base: Scheduler | None, initial: float | None, final: float | None) -> Scheduler:
-    if base is None:
-        if final is None:
-            raise RuleError(
-                f"rule {rule.match!r} has no sparsity; give sparsity=, or a schedule that has an end"
-            )
-        return Once(final)
-    if initial is not None or final is not None:
-        if not isinstance(base, Bounded):
-            what = "sparsity=" if final is not None else "restore=True"
-            raise RuleError(
-                f"rule {rule.match!r}: schedule {type(base).__name__} sets its own ends; leave {what} out"
-            )
-        try:
-            base = base.between(initial, final)
-        except (TypeError, ValueError) as error:
-            text = error.args[0] if error.args else error
-            raise OptionError(f"rule {rule.match!r}: {text}") from error
-    base.sparsity(0)  # a schedule without an end says so here, before anything is changed
-    return base
-
-
 def select_due(
     opened: OpenModel,
     plans: Iterable[Plan],
-    time: int,
+    steps: range,
     masks: Mapping[str, np.ndarray],
     *,
+    skipped: Mapping[str, str],
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
 ) -> Selection | None:
-    """Return the masks of every plan that is due at `time`, or None; the model is only read."""
+    """
+    Return the masks, for the last of `steps`, of every plan that was due at one of them, or None.
+
+    The model is only read. Warns of layers that a pattern leaves dense and are not yet in `skipped`.
+    """
     found: dict[str, np.ndarray] = {}
-    skipped: dict[str, str] = {}
-    due = [plan for plan in plans if plan.due(time)]
+    left: dict[str, str] = {}
+    due = [plan for plan in plans if plan.due(steps)]
     for plan in due:
         alive = {name: masks[name] for name in plan.names if not masks[name].all()}
-        selection = plan.select(opened, time, alive=alive, data=data, loss=loss)
+        selection = plan.select(opened, steps[-1], alive=alive, data=data, loss=loss)
         found.update(selection.masks)
-        skipped.update(selection.skipped)
-    return Selection(found, skipped) if due else None
+        left.update(selection.skipped)
+    warn_skipped({name: reason for name, reason in left.items() if name not in skipped})
+    return Selection(found, left) if due else None
 
 
 def describe(plans: Iterable[Plan]) -> dict[str, str]:

@@ -7,7 +7,7 @@ zero, 0 to 1. Steps are optimiser steps (or epochs) from 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Array = Any
 Unit = Literal["weight", "channel"]
+Stream = Generator[tuple[Any, ...], None, None]
+"""What `View.activations` yields: ``(layer, z)`` or ``(layer, z, dz)``."""
 Loss = Callable[[Any, Any], Any]
 """``loss(model, batch) -> scalar``: runs the model on one batch and returns what to minimise."""
 
@@ -56,7 +58,7 @@ class View(Protocol):
         """What `Prepares.prepare` returned when the session began; empty otherwise."""
         ...
 
-    def activations(self, gradients: bool = False) -> Iterator[tuple[Any, ...]]:
+    def activations(self, gradients: bool = False) -> Stream:
         """Yield ``(layer, z)``, or ``(layer, z, dz)``, batch by batch; nothing is stored.
 
         `layer` is a key of `weights`, `z` the layer's output ``(batch, channel, ...)``
@@ -190,7 +192,11 @@ class OpenModel(Protocol):
         ...
 
     def guard(self, names: Sequence[str]) -> AbstractContextManager[Any]:
-        """Return a context in which writing to these weights raises `pruners.ReadOnlyError`."""
+        """
+        Return a context in which writing to these weights raises an error.
+
+        Writing through another library's view of the same memory cannot be seen.
+        """
         ...
 
     def read(self, name: str) -> np.ndarray:
@@ -223,13 +229,13 @@ class OpenModel(Protocol):
 class Keeper(Protocol):
     """Keeps the zeros of one model zero."""
 
-    @property
-    def automatic(self) -> bool:
-        """Whether the optimizer calls `apply` by itself after each of its steps."""
-        ...
-
     def apply(self) -> None:
-        """Set every pruned weight to +0.0, in place."""
+        """
+        Set every pruned weight to +0.0, in place.
+
+        The first call puts hooks on the optimizer, if there is one, that do the same after each
+        of its steps. Weights nobody has written to since then may be left alone.
+        """
         ...
 
     def update(self, masks: Mapping[str, np.ndarray], *, clear: bool = True) -> None:

@@ -11,6 +11,7 @@ from attrs import field, frozen, validators
 
 from .errors import RuleError
 from .protocols import Layer, Pattern, Pruner, Scheduler
+from .selection import BUDGETS, NORMALISERS, rounding_rule
 
 Match = str | Sequence[str] | Callable[[Layer], bool]
 WILD = frozenset("*?[")
@@ -21,7 +22,20 @@ def _globs(value: Any) -> Any:
 
 
 def _match(value: Any) -> Any:
-    return value if callable(value) else _globs(value)
+    if callable(value):
+        return value
+    globs = (value,) if isinstance(value, str) else value
+    if not isinstance(globs, Sequence) or not globs or not all(isinstance(each, str) for each in globs):
+        raise RuleError(f"match must be a glob, several globs, or a function of a Layer, got {value!r}")
+    return tuple(globs)
+
+
+def _rounding(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _known_rounding(_: Any, __: Any, value: Any) -> None:
+    rounding_rule(value)
 
 
 def _exclude(value: Any) -> Any:
@@ -31,10 +45,12 @@ def _exclude(value: Any) -> Any:
 def _sparsity(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): float(each) for name, each in value.items()}
-    return None if value is None else float(value)
+    return value if value is None or isinstance(value, bool) else float(value)
 
 
 def _not_negative(_: Any, __: Any, value: Any) -> None:
+    if isinstance(value, bool):
+        raise RuleError(f"sparsity must be a fraction from 0 up to 1, got {value}")
     values = value if isinstance(value, Mapping) else {"": value}
     for name, each in values.items():
         if each is not None and not each >= 0:
@@ -51,8 +67,8 @@ class Rule:
     ----------
     match : str, sequence of str, or function, default "*"
         Globs on parameter names (``"fc.weight"``) or module names (``"features.*"``), or a
-        function ``Layer -> bool``. Wildcards reach the weights of layers; biases, norms and
-        loose parameters are reached only by their full parameter name.
+        function ``Layer -> bool``. Wildcards and functions reach the weights of layers; biases,
+        norms and loose parameters are reached only by their full parameter name.
     pruner : str or Pruner, default "level"
         What ranks the weights.
     sparsity : float or {str: float}, optional
@@ -100,10 +116,10 @@ class Rule:
     scope: Literal["layer", "model"] = field(
         kw_only=True, default="layer", validator=validators.in_(("layer", "model"))
     )
-    rounding: Any = field(kw_only=True, default="floor")
-    normaliser: str = field(kw_only=True, default="none")
-    min_keep: int = field(kw_only=True, default=1, validator=validators.ge(0))
-    budget: str = field(kw_only=True, default="uniform")
+    rounding: Any = field(kw_only=True, default="floor", converter=_rounding, validator=_known_rounding)
+    normaliser: str = field(kw_only=True, default="none", validator=validators.in_(NORMALISERS))
+    min_keep: int = field(kw_only=True, default=1, validator=[validators.instance_of(int), validators.ge(0)])
+    budget: str = field(kw_only=True, default="uniform", validator=validators.in_(BUDGETS))
     types: tuple[str, ...] = field(kw_only=True, default=(), converter=_globs)
     exclude: bool | tuple[str, ...] = field(kw_only=True, default=(), converter=_exclude)
 
@@ -116,6 +132,10 @@ class Rule:
             raise RuleError(f"rule {match!r}: {_explain(error)}") from error
         if isinstance(self.sparsity, Mapping) and self.scope == "model":
             raise RuleError(f"rule {match!r}: a sparsity per parameter needs scope='layer', not 'model'")
+        if self.budget != "uniform" and (self.scope == "model" or isinstance(self.sparsity, Mapping)):
+            raise RuleError(
+                f"rule {match!r}: budget={self.budget!r} shares out one sparsity in scope='layer'"
+            )
 
     def matches(self, layer: Layer) -> bool:
         """Return whether this rule speaks of `layer`."""
@@ -126,7 +146,7 @@ class Rule:
         if not isinstance(self.exclude, bool) and any(_reaches(glob, layer) for glob in self.exclude):
             return False
         if callable(self.match):
-            return bool(self.match(layer))
+            return layer.default and bool(self.match(layer))
         named = isinstance(self.sparsity, Mapping)
         return any(_reaches(glob, layer, named) for glob in self.match)
 
@@ -165,8 +185,8 @@ def as_rules(rules: Any) -> tuple[Rule, ...]:
         if wrong:
             raise RuleError(f"rules must be pruners.Rule, got {wrong[0]!r}; see also pruners.recipe")
     raise RuleError(
-        "rules must be a pruners.Rule, a sequence of them, or a dict {parameter name: sparsity}, "
-        f"got {rules!r}"
+        "rules must be a pruners.Rule, a sequence of them (of a recipe, its .rules), or a dict "
+        f"{{parameter name: sparsity}}, got {rules!r}"
     )
 
 
@@ -186,6 +206,8 @@ def assign(rules: Sequence[Rule], layers: Mapping[str, Layer]) -> list[list[str]
             raise RuleError(_nothing(rule, layers))
         if isinstance(rule.sparsity, Mapping):
             _all_found(rule.sparsity, layers)
+        if not isinstance(rule.exclude, bool):
+            _all_excluded(rule.exclude, layers)
         winner.update(dict.fromkeys(matched, index))
     return [
         [name for name in layers if winner.get(name) == index and rule.exclude is not True]
@@ -200,11 +222,21 @@ def _all_found(wanted: Mapping[str, float], layers: Mapping[str, Layer]) -> None
             raise RuleError(f"no parameter named {name!r}.{_near([name], sorted(known))}")
 
 
+def _all_excluded(globs: Sequence[str], layers: Mapping[str, Layer]) -> None:
+    for glob in globs:
+        if not any(_reaches(glob, layer, named=True) for layer in layers.values()):
+            raise RuleError(f"exclude={glob!r} matches no layer.{_near([glob], _names(layers))}")
+
+
+def _names(layers: Mapping[str, Layer]) -> list[str]:
+    return sorted({each for layer in layers.values() for each in (layer.name, layer.module) if each})
+
+
 def _nothing(rule: Rule, layers: Mapping[str, Layer]) -> str:
     if callable(rule.match):
         return f"rule with function {rule.match!r} matches no layer. Layers: {_some(list(layers))}."
     wanted = list(rule.sparsity) if isinstance(rule.sparsity, Mapping) else list(rule.match)
-    names = sorted({each for layer in layers.values() for each in (layer.name, layer.module) if each})
+    names = _names(layers)
     text = f"rule {wanted[0] if len(wanted) == 1 else wanted!r} matches no layer."
     types = sorted({layer.type for layer in layers.values()})
     if rule.types and not any({layer.type, *layer.bases} & set(rule.types) for layer in layers.values()):

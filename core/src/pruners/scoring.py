@@ -12,7 +12,7 @@ from attrs import frozen
 from . import registry
 from .errors import NeedsData, OptionError, PrunerFailed, PrunersError, ScoreError
 from .host import Watched, is_float
-from .protocols import Allocates, Loss, Magnitude, OpenModel, Ops, Prepares, Pruner
+from .protocols import Allocates, Loss, Magnitude, OpenModel, Ops, Prepares, Pruner, Stream
 from .selection.ranking import Ranking
 
 
@@ -54,7 +54,7 @@ class WatchedView:
     weights: Mapping[str, Any]
     ops: Ops
     prepared: Mapping[str, float]
-    activations: Callable[..., Iterator[tuple[Any, ...]]]
+    activations: Callable[..., Stream]
     gradients: Callable[[], Mapping[str, Any]]
 
 
@@ -67,7 +67,7 @@ class Scorer:
     names: Sequence[str]
     data: Iterable[Any] | None = None
     loss: Loss | None = None
-    prepared: Mapping[str, float] = {}  # noqa: RUF012
+    prepared: Mapping[str, float] = {}
 
     def prepare(self) -> dict[str, float]:
         """Let the pruner measure what it measures once, before anything is pruned."""
@@ -127,14 +127,23 @@ class Scorer:
             raise NeedsData(f"{self._who} needs {' and '.join(sorted(self.named.needs))}: pass {wants}")
         inner = self.opened.view(self.names, data=self.data, loss=self.loss, prepared=self.prepared)
         weights = Watched(inner.weights)
+        streams: list[Stream] = []
+
+        def activations(gradients: bool = False) -> Stream:
+            streams.append(inner.activations(gradients))
+            return streams[-1]
+
         try:
             with self.opened.guard(self.names):
-                yield WatchedView(weights, inner.ops, inner.prepared, inner.activations, inner.gradients)
+                yield WatchedView(weights, inner.ops, inner.prepared, activations, inner.gradients)
         except PrunersError:
             raise
         except Exception as error:
             at = f" at layer {weights.last!r}" if weights.last else ""
             raise PrunerFailed(f"{self._who} failed{at}: {type(error).__name__}: {error}") from error
+        finally:
+            for stream in streams:
+                stream.close()
 
 
 @contextmanager

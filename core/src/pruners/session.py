@@ -10,7 +10,7 @@ from attrs import frozen
 
 from .errors import StateError
 from .host import count_zeros
-from .plans import Plan, describe, resume, select_due, warn_skipped
+from .plans import Plan, describe, resume, select_due
 from .protocols import Keeper, Loss, OpenModel
 from .reports import Report, session_report
 from .selection import Selection
@@ -89,9 +89,7 @@ class Pruning:
         PrunerFailed, ScoreError, NeedsData
             If masks are due and cannot be computed; masks and time stay as they were.
         """
-        keeper = self._open_keeper()
-        if not keeper.automatic:
-            keeper.apply()
+        self._open_keeper().apply()
         if self._clock == "epoch":
             return
         self._advance(self._time + 1)
@@ -100,6 +98,8 @@ class Pruning:
     def epoch(self, number: int) -> None:
         """
         Begin epoch `number`; schedules then count epochs instead of steps.
+
+        Epochs may be left out: what was due in between is done now.
 
         Parameters
         ----------
@@ -112,6 +112,8 @@ class Pruning:
             If the session is finished, is already driven by steps, or goes back in time.
         """
         self._open_keeper().apply()
+        if number != int(number):
+            raise StateError(f"epoch takes a whole number, got {number!r}")
         if self._clock == "step":
             raise StateError(
                 f"epoch({number}) after {self._time} steps: the session counts steps. Call epoch(0) before "
@@ -119,10 +121,7 @@ class Pruning:
             )
         if number < self._time:
             raise StateError(f"epoch({number}) after epoch {self._time}: epochs must not go back")
-        if self._clock is None and number == 0:
-            self._clock = "epoch"  # step 0 was done when the session began
-            return
-        self._advance(number)
+        self._advance(int(number))
         self._clock = "epoch"
 
     def sparsity(self) -> Sparsity:
@@ -170,12 +169,15 @@ class Pruning:
         keeper = self._open_keeper()
         saved = State.from_json(state)
         saved.check_layers(self._masks)
-        plans = self._plans
-        if len(saved.prepared) == len(plans):
-            plans = [
-                resume(plan, self._opened, prepared, saved.initial)
-                for plan, prepared in zip(plans, saved.prepared, strict=True)
-            ]
+        if len(saved.prepared) != len(self._plans):
+            raise StateError(
+                f"the state has {len(saved.prepared)} rules at work, this session {len(self._plans)}; "
+                "attach with the saved rules to resume"
+            )
+        plans = [
+            resume(plan, self._opened, prepared, saved.initial)
+            for plan, prepared in zip(self._plans, saved.prepared, strict=True)
+        ]
         saved.check_plans(describe(plans))
         keeper.update(saved.masks, clear=False)
         self._plans = plans
@@ -198,12 +200,19 @@ class Pruning:
         return self._keeper
 
     def _advance(self, time: int) -> None:
-        """Do what is due at `time`; the new time counts only if that succeeded."""
-        self.take(time, self._select(time))
-
-    def _select(self, time: int) -> Selection | None:
+        """Do what is due after the last time up to `time`, which counts only if that succeeded."""
         given = self._inputs
-        return select_due(self._opened, self._plans, time, self._masks, data=given.data, loss=given.loss)
+        steps = range(self._time + 1, time + 1)
+        selection = select_due(
+            self._opened,
+            self._plans,
+            steps,
+            self._masks,
+            skipped=self.skipped,
+            data=given.data,
+            loss=given.loss,
+        )
+        self.take(time, selection)
 
     def take(self, time: int, selection: Selection | None) -> None:
         """Make `time` now, and put the masks computed for it in force."""
@@ -215,7 +224,6 @@ class Pruning:
         if changed:
             self._open_keeper().update(changed)
         self._masks.update(changed)
-        warn_skipped({name: why for name, why in selection.skipped.items() if name not in self.skipped})
         self.skipped.update(selection.skipped)
         self._log.append(Update(time, self.sparsity().total))
 

@@ -65,6 +65,8 @@ class State:
                 f"state has format {state['format']!r}, this version reads {FORMAT}; update pruners"
             )
         try:
+            if int(state["time"]) < 0:
+                raise StateError(f"state has time {state['time']}, it cannot be negative")
             if state["clock"] not in ("step", "epoch", None):
                 raise StateError(f"state has clock {state['clock']!r}, not 'step' or 'epoch'")
             return cls(

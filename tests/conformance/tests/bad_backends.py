@@ -44,8 +44,6 @@ class View:
 class Keeper:
     """Keeps zeros in a box."""
 
-    automatic = False
-
     def __init__(self, box: Box, masks: Mapping[str, np.ndarray]) -> None:
         self.box, self.masks = box, dict(masks)
 

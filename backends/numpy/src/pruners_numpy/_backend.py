@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -159,7 +159,7 @@ class NumpyView:
     loss: Any
     ops: Any = ops
 
-    def activations(self, gradients: bool = False) -> Iterator[tuple[Any, ...]]:
+    def activations(self, gradients: bool = False) -> Generator[tuple[Any, ...], None, None]:
         """Raise: arrays alone have no forward pass to watch."""
         raise NeedsData(
             "a NumPy model has no forward pass to record activations from; use a pruner that reads weights "
@@ -193,7 +193,6 @@ class NumpyKeeper:
     arrays: Mapping[str, np.ndarray]
     slots: Mapping[str, list[np.ndarray]]
     masks: dict[str, np.ndarray]
-    automatic: bool = False
 
     def apply(self) -> None:
         """Set every pruned weight to +0.0, in place."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def to_host(tensor: Tensor) -> np.ndarray:

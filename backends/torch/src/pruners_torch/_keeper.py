@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pruners import OptionError, StateError
 from pruners.host import zero_pruned
 
 from ._arrays import bits, to_host, to_tensor
-from ._layers import Weight
+from ._layers import FLOATS, Weight
+
+Optimizers = tuple[torch.optim.Optimizer, ...]
 
 
 class TorchKeeper:
@@ -28,50 +31,79 @@ class TorchKeeper:
         self,
         weights: Mapping[str, Weight],
         masks: Mapping[str, np.ndarray],
-        optimizers: tuple[torch.optim.Optimizer, ...],
+        optimizers: Optimizers,
         gradients: bool,
     ) -> None:
         self._weights = weights
         self._optimizers = optimizers
         self._gradients = gradients
         self._masks: dict[str, Tensor] = {}
-        self._hooks: dict[str, Any] = {}
+        self._stamps: dict[str, object] = {}
+        self._watched: dict[str, tuple[Tensor, Any]] = {}
         self._on_step: list[Any] = []
         self._started = False
+        self._check_owner(masks)
         self._take(masks)
 
-    @property
-    def automatic(self) -> bool:
-        """Whether an optimizer calls `apply` by itself after each of its steps."""
-        return bool(self._optimizers)
-
     def apply(self) -> None:
-        """Set every pruned weight to +0.0, in place."""
+        """Set every pruned weight to +0.0, but for those its optimizer's hook has just seen to."""
         self._start()
+        if self._gradients:
+            self._watch_gradients()
         for name, mask in self._masks.items():
-            _zero(self._weights[name].parameter, mask)
+            parameter = self._parameter(name, mask)
+            if name not in self._stamps or _stamp(parameter) != self._stamps[name]:
+                self._zero_weight(name, parameter, mask)
 
     def update(self, masks: Mapping[str, np.ndarray], *, clear: bool = True) -> None:
         """Take new masks for some layers and apply them; clear the optimizers' state there."""
         self._start()
         self._take(masks)
-        self._watch_gradients()
+        if self._gradients:
+            self._watch_gradients()
         for name in masks:
             if name in self._masks:
-                self._zero_layer(name, clear)
+                mask = self._masks[name]
+                parameter = self._parameter(name, mask)
+                self._zero_weight(name, parameter, mask)
+                if clear:
+                    self._zero_state(parameter, mask)
 
     def close(self) -> None:
         """Take every hook off the optimizers and the parameters."""
-        for hook in [*self._on_step, *self._hooks.values()]:
+        for hook in [*self._on_step, *(hook for _, hook in self._watched.values())]:
             hook.remove()
-        self._on_step, self._hooks, self._masks = [], {}, {}
+        self._on_step, self._watched, self._masks = [], {}, {}
+
+    def _check_owner(self, names: Iterable[str]) -> None:
+        """Refuse an optimizer that trains none of the pruned weights: it is another model's."""
+        trained = [name for name in names if self._weights[name].parameter.requires_grad]
+        owned = {id(each) for optimizer in self._optimizers for each in _parameters(optimizer)}
+        if self._optimizers and trained and not any(id(self._weights[n].parameter) in owned for n in trained):
+            raise OptionError(
+                f"the optimizer holds none of the pruned parameters ({trained[0]!r}, ...); "
+                "pass the one that trains this model"
+            )
 
     def _start(self) -> None:
         """Put the hooks on, once; from here on the optimizers keep the zeros."""
-        if not self._started:
-            self._started = True
-            self._on_step = [each.register_step_post_hook(self._after_step) for each in self._optimizers]
-            self._watch_gradients()
+        if self._started:
+            return
+        self._started = True
+        for optimizer in self._optimizers:
+            try:
+                self._on_step.append(optimizer.register_step_post_hook(self._after_step))
+            except AttributeError as error:
+                kind = type(optimizer).__name__
+                raise OptionError(f"{kind}.__init__ does not call torch.optim.Optimizer.__init__") from error
+
+    def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        owned = {id(each) for each in _parameters(optimizer)}
+        for name, mask in self._masks.items():
+            parameter = self._parameter(name, mask)
+            if id(parameter) in owned:
+                self._zero_weight(name, parameter, mask)
+                self._stamps[name] = _stamp(parameter)
 
     def _take(self, masks: Mapping[str, np.ndarray]) -> None:
         for name, mask in masks.items():
@@ -81,31 +113,59 @@ class TorchKeeper:
             weight = self._weights[name]
             self._masks[name] = _beside(weight.parameter, weight.stored(to_tensor(mask)))
 
-    def _zero_layer(self, name: str, clear: bool) -> None:
-        parameter, mask = self._weights[name].parameter, self._masks[name]
+    def _parameter(self, name: str, mask: Tensor) -> Tensor:
+        parameter = self._weights[name].parameter
+        if parameter.shape != mask.shape:
+            raise StateError(
+                f"layer {name!r} now has shape {tuple(parameter.shape)}, its mask {tuple(mask.shape)}; "
+                "attach a new session"
+            )
+        return parameter
+
+    def _zero_weight(self, name: str, parameter: Tensor, mask: Tensor) -> None:
+        self._stamps.pop(name, None)  # known to be untouched only after its own optimizer's step
         _zero(parameter, mask)
-        for optimizer in self._optimizers if clear else ():
+
+    def _zero_state(self, parameter: Tensor, mask: Tensor) -> None:
+        for optimizer in self._optimizers:
             for slot in optimizer.state.get(parameter, {}).values():
                 if isinstance(slot, Tensor) and slot.shape == parameter.shape and slot.is_floating_point():
                     _zero(slot, mask)
 
     def _watch_gradients(self) -> None:
-        for name in self._masks if self._gradients else ():
-            parameter = self._weights[name].parameter
-            if name not in self._hooks and parameter.requires_grad:
+        """Hook every pruned parameter that has gradients now, also one frozen or replaced before."""
+        for name, mask in self._masks.items():
+            parameter = self._parameter(name, mask)
+            known = self._watched.get(name)
+            if known is not None and known[0] is not parameter:
+                self._watched.pop(name)[1].remove()
+            if name not in self._watched and parameter.requires_grad:
                 watch: Any = parameter.register_post_accumulate_grad_hook
-                self._hooks[name] = watch(self._gradient_hook(name))
+                self._watched[name] = (parameter, watch(self._gradient_hook(name)))
 
     def _gradient_hook(self, name: str) -> Any:
         def mask_gradient(parameter: Tensor) -> None:
             gradient, mask = parameter.grad, self._masks.get(name)
-            if gradient is not None and not gradient.is_sparse and mask is not None:
+            if gradient is None or mask is None:
+                return
+            if gradient.is_sparse:
+                parameter.grad = gradient = gradient.coalesce()
+                _zero(gradient.values(), mask[tuple(gradient.indices())])
+            else:
                 _zero(gradient, mask)
 
         return mask_gradient
 
-    def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        self.apply()
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _stamp(parameter: Tensor) -> object:
+    """Return what changes when the parameter is written to (not through ``.data``) or replaced."""
+    if parameter.is_inference():
+        return object()
+    return (id(parameter), parameter.data_ptr(), parameter._version)
 
 
 def _beside(parameter: Tensor, mask: Tensor) -> Tensor:
@@ -117,10 +177,11 @@ def _beside(parameter: Tensor, mask: Tensor) -> Tensor:
 
 def _zero(tensor: Tensor, mask: Tensor) -> None:
     """Set `tensor` to +0.0 where `mask` is False, in place, on its own device."""
-    if tensor.device.type == "cpu":
+    mask = mask.to(tensor.device)
+    if tensor.device.type == "cpu" and tensor.dtype in FLOATS:
         zero_pruned(to_host(tensor), mask.numpy())
     else:
-        zero_on_device(tensor, mask.to(tensor.device))
+        zero_on_device(tensor, mask)
 
 
 def zero_on_device(tensor: Tensor, mask: Tensor) -> None:

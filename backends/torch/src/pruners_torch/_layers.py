@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor, nn
 
-from pruners import Layer, OptionError
+from pruners import Layer, OptionError, StateError
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _WEIGHTS: tuple[tuple[tuple[type[nn.Module], ...], tuple[str, ...]], ...] = (
@@ -32,7 +33,8 @@ _WEIGHTS: tuple[tuple[tuple[type[nn.Module], ...], tuple[str, ...]], ...] = (
 )
 """Module types and how the names of their weights begin; wildcards reach just these."""
 
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""What weights can be."""
 
 
 @frozen(eq=False)
@@ -40,15 +42,29 @@ class Weight:
     """One parameter: where it lives, and its way to the canonical layout and back."""
 
     layer: Layer
-    module: nn.Module
+    root: nn.Module
     attribute: str
     groups: int = 0
     """0 for ``(out, in, *kernel)`` as stored; else the groups of a transposed convolution."""
 
     @property
+    def module(self) -> nn.Module:
+        """The owner, as the model holds it now."""
+        try:
+            return self.root.get_submodule(self.layer.module)
+        except AttributeError as error:
+            raise self._gone() from error
+
+    @property
     def parameter(self) -> nn.Parameter:
-        """The parameter as the module holds it now."""
-        return getattr(self.module, self.attribute)  # type: ignore[no-any-return]
+        """The parameter, as its owner holds it now."""
+        found = self.module._parameters.get(self.attribute)
+        if found is None:
+            raise self._gone()
+        return found
+
+    def _gone(self) -> StateError:
+        return StateError(f"layer {self.layer.name!r} is no longer in the model; attach a new session")
 
     def canonical(self, stored: Tensor) -> Tensor:
         """Return a tensor laid out as the parameter is, as ``(out, in, *kernel)``."""
@@ -73,8 +89,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
     while True:
         if isinstance(model, wrappers):
             model = model.module
-        elif isinstance(model, torch._dynamo.eval_frame.OptimizedModule):
-            model = model._orig_mod
+        elif "torch._dynamo" in sys.modules and isinstance(model, torch._dynamo.OptimizedModule):
+            model = model._orig_mod  # importing torch._dynamo takes seconds: only where it is in use
         else:
             return model
 
@@ -83,49 +99,41 @@ def weights(model: nn.Module) -> dict[str, Weight]:
     """Return every float parameter by its first name; tied parameters appear once."""
     found: dict[str, Weight] = {}
     first: dict[int, str] = {}
-    for name, module_name, module, attribute, parameter in _parameters(model):
+    for weight, parameter in _parameters(model):
+        name = weight.layer.name
         if isinstance(parameter, nn.parameter.UninitializedParameter):
             raise OptionError(
                 f"parameter {name!r} has no shape yet; run the model once on a batch, then prune"
             )
-        if parameter.dtype not in _FLOATS:
+        if parameter.dtype not in FLOATS:
             continue
-        if id(parameter) in first:
-            known = found[first[id(parameter)]]
-            merged = _merge(known, _weight(name, module_name, module, attribute, parameter))
-            found[first[id(parameter)]] = merged
-            continue
-        first[id(parameter)] = name
-        found[name] = _weight(name, module_name, module, attribute, parameter)
+        known = first.setdefault(id(parameter), name)
+        found[known] = weight if known == name else _merge(found[known], weight)
     return found
 
 
-def _parameters(model: nn.Module) -> Iterator[tuple[str, str, nn.Module, str, nn.Parameter]]:
+def _parameters(model: nn.Module) -> Iterator[tuple[Weight, nn.Parameter]]:
     for module_name, module in model.named_modules():
         for attribute, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
-            name = f"{module_name}.{attribute}" if module_name else attribute
-            yield name, module_name, module, attribute, parameter
+            groups = int(module.groups) if isinstance(module, _TRANSPOSED) and attribute == "weight" else 0
+            layer = Layer(
+                name=f"{module_name}.{attribute}" if module_name else attribute,
+                module=module_name,
+                type=type(module).__name__,
+                shape=_shape(parameter, groups),
+                default=_is_weight(module, attribute),
+                bases=tuple(base.__name__ for base in type(module).__mro__[:-1]),
+            )
+            yield Weight(layer, model, attribute, groups), parameter
 
 
-def _weight(
-    name: str, module_name: str, module: nn.Module, attribute: str, parameter: nn.Parameter
-) -> Weight:
-    groups = int(module.groups) if isinstance(module, _TRANSPOSED) and attribute == "weight" else 0
-    weight = Weight(
-        layer=Layer(
-            name=name,
-            module=module_name,
-            type=type(module).__name__,
-            shape=tuple(parameter.shape),
-            default=_is_weight(module, attribute),
-            bases=tuple(base.__name__ for base in type(module).__mro__[:-1]),
-        ),
-        module=module,
-        attribute=attribute,
-        groups=groups,
-    )
-    shape = tuple(weight.canonical(parameter.detach()).shape)
-    return evolve(weight, layer=evolve(weight.layer, shape=shape))
+def _shape(parameter: nn.Parameter, groups: int) -> tuple[int, ...]:
+    if isinstance(parameter, nn.parameter.UninitializedParameter):
+        return ()
+    if not groups:
+        return tuple(parameter.shape)
+    into, out, *kernel = parameter.shape
+    return (out * groups, into // groups, *kernel)
 
 
 def _is_weight(module: nn.Module, attribute: str) -> bool:

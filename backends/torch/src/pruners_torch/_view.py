@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,7 +57,7 @@ class TorchView:
     loss: Loss | None
     ops: Any = ops
 
-    def activations(self, gradients: bool = False) -> Iterator[tuple[Any, ...]]:
+    def activations(self, gradients: bool = False) -> Generator[tuple[Any, ...], None, None]:
         """
         Yield each layer's output ``(batch, channel, ...)`` batch by batch, in evaluation mode.
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from attrs import field, frozen
 
-from ..errors import OptionError, SkipLayer
+from ..errors import OptionError, PatternError, PrunerFailed, PrunersError, SkipLayer
 from ..protocols import Pattern
 from .budgets import BUDGETS, layer_mask, layer_sparsities, model_masks
 from .groups import fill_groups, keep_per_group
@@ -141,9 +141,24 @@ def _lay(rankings: Mapping[str, Ranking], shares: Mapping[str, float], pattern: 
     skipped: dict[str, str] = {}
     for name, ranking in rankings.items():
         try:
-            masks[name] = pattern.mask(ranking, shares[name])
+            masks[name] = _laid(pattern, ranking, shares[name])
         except SkipLayer as reason:
             skipped[name] = str(reason)
             alive = ranking.alive
             masks[name] = np.ones(ranking.shape, np.bool_) if alive is None else alive.copy()
     return Selection(masks, skipped)
+
+
+def _laid(pattern: Pattern, ranking: Ranking, share: float) -> np.ndarray:
+    """Return a pattern's mask of one layer, checked; what goes wrong names both."""
+    who = f"pattern {type(pattern).__name__!r}, layer {ranking.name!r}"
+    try:
+        mask = pattern.mask(ranking, share)
+    except (PrunersError, Warning):
+        raise
+    except Exception as error:
+        raise PrunerFailed(f"{who} failed: {type(error).__name__}: {error}") from error
+    if isinstance(mask, np.ndarray) and mask.dtype == np.bool_ and mask.shape == ranking.shape:
+        return mask
+    got = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
+    raise PatternError(f"{who}: the mask must be a bool array of shape {ranking.shape}, got {got}")

@@ -88,7 +88,7 @@ class NM:
         if sparsity > limit + 1e-9:
             warnings.warn(
                 f"{self.keep}:{self.block} prunes at most {limit:.4g} of '{ranking.name}', "
-                f"and {sparsity:.4g} was asked for",
+                "and more was asked for",
                 pruners.PatternLimit,
                 stacklevel=2,
             )

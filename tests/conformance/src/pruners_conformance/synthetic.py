@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, Literal
 
 import array_api_compat.numpy as ops
@@ -32,7 +32,7 @@ class SyntheticView:
     given: Example | None = None
     batches: int = 2
 
-    def activations(self, gradients: bool = False) -> Iterator[tuple[Any, ...]]:
+    def activations(self, gradients: bool = False) -> Generator[tuple[Any, ...], None, None]:
         """Yield each layer's output ``(batch, channel, 3, 3)``, and its gradient where asked."""
         if self.given is not None and self.given.activations:
             for name, (z, dz) in self.given.activations.items():
