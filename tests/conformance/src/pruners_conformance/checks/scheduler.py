@@ -18,6 +18,7 @@ from ..subject import SchedulerCase
 HORIZON = 2000
 """Every step up to here is looked at; a schedule under test should end before it."""
 FAR = (10_000, 123_457, 10**6, 10**9, 2**53 + 1)
+BEYOND = (2**54 + 1, 2**60, 2**62)  # as far as a session looks for the end of a schedule
 STEPS = (*range(HORIZON), *FAR)
 
 
@@ -78,6 +79,7 @@ def check_every_step_works(case: SchedulerCase) -> None:
             fresh = (alone.sparsity(step), alone.due(step))
             assert asked[step] == again == fresh, f"step {step} depends on what was asked before it"
 
+    holds([*FAR, *BEYOND])
     steps = st.one_of(st.integers(0, 200), st.integers(0, 2**60), st.sampled_from(FAR))
     for_every(holds, steps=st.lists(steps, min_size=1, max_size=8))
 
