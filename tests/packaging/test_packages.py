@@ -143,3 +143,19 @@ def test_no_tracked_file_names_a_machine_or_a_package_index():
             continue
         found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in pattern.finditer(text)]
     assert not found
+
+
+def test_every_installed_first_party_name_says_what_to_install():
+    import pruners
+    from pruners.known import PACKAGES
+
+    names = {(folder.name, project(folder)["name"]) for folder in PARTS}
+    published = {package for _, package in names}
+    found = {
+        (plugin.kind, plugin.name): plugin.distribution
+        for plugin in pruners.installed().plugins
+        if plugin.distribution in published
+    }
+    assert found, "install the packages first"
+    assert {key: PACKAGES.get(key) for key in found} == found
+    assert set(PACKAGES.values()) == published

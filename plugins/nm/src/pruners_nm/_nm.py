@@ -32,8 +32,8 @@ class NM:
     block : int, default 4
         Weights of a block, M, at least 2.
     keep : int, default 2
-        Weights kept in each block, N, from 1 to `block` - 1. (Tools that ask for zeros per
-        block mean M - N.)
+        Weights kept in each block, N, from 1 to `block` - 1. Tools that ask for zeros per
+        block mean M - N.
     axis : int, default 1
         The axis of ``(out, in, *kernel)`` along which blocks lie. The default is the input
         axis, for a convolution separately at each kernel position.
