@@ -79,8 +79,8 @@ class Pruning:
         """
         Go on by one step; call it after each ``optimizer.step()``.
 
-        Zeros are set to zero again, and masks are recomputed where a schedule says so. In a
-        session driven by epochs it only keeps the zeros.
+        Zeros are set to zero again, whoever wrote to them, and masks are recomputed where a
+        schedule says so. In a session driven by epochs it only keeps the zeros.
 
         Raises
         ------
