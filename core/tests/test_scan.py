@@ -135,10 +135,31 @@ def test_a_negative_drop_is_refused():
         curve(0.9, 0.9, 0.9).budget(drop=-0.1)
 
 
-@pytest.mark.parametrize("sparsities", [[0.0], [1.0], [0.5, -0.1], [], [True], ["0.5"]])
+@pytest.mark.parametrize(
+    "sparsities",
+    [[0.0], [1.0], [0.5, -0.1], [], [True], ["0.5"], 0.5, np.array(0.5), np.array([]), "0.5", None,
+     np.array([[0.5, 0.6]]), [np.nan], [None], np.array([True])],
+)  # fmt: skip
 def test_sparsities_out_of_range_are_refused_before_anything_runs(sparsities):
     with pytest.raises(pruners.OptionError, match="sparsities"):
         pruners.sensitivity(model(), lambda m: pytest.fail("it ran"), sparsities=sparsities)
+
+
+@pytest.mark.parametrize(
+    "sparsities",
+    [np.array([0.75, 0.25]), np.array([0.25, 0.75], np.float32), (np.float16(0.25), 0.75, 0.75),
+     iter([0.25, 0.75])],
+)  # fmt: skip
+def test_sparsities_may_be_an_array_or_anything_that_gives_numbers(sparsities):
+    found = pruners.sensitivity(model(), magnitude, sparsities=sparsities, layers="a")
+    assert found.sparsities == (0.25, 0.75)
+    assert [type(each) for each in found.sparsities] == [float, float]
+    assert found.layers[0].metrics == (18.0, 13.0)
+
+
+def test_an_unknown_rounding_is_refused_before_anything_runs():
+    with pytest.raises(pruners.PrunersError, match="ceil"):
+        pruners.sensitivity(model(), lambda m: pytest.fail("it ran"), rounding="ceil")
 
 
 def test_layers_are_chosen_by_glob_and_near_names_are_listed():
@@ -221,6 +242,12 @@ def test_the_table_and_plain_values():
     assert values["layers"][1] == {"name": "b", "weights": 4, "metrics": [17.0], "reached": [0.5]}
 
 
+def test_metrics_that_are_no_number_are_null_in_plain_values():
+    values = curve(math.nan, 0.9, -math.inf).to_dict()
+    assert values["layers"][0]["metrics"] == [None, 0.9, None]
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+
+
 def test_progress_is_not_printed_where_there_is_no_terminal(capsys):
     pruners.sensitivity(model(), magnitude)
     out = capsys.readouterr()
@@ -235,6 +262,17 @@ def test_the_plot_is_written(tmp_path, count):
     pruners.sensitivity(arrays, magnitude, sparsities=[0.25, 0.5]).plot(path)
     assert path.read_bytes().startswith(b"\x89PNG")
     assert path.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("p.xyz", r"'\.xyz'; choose from .*png"), ("p", "without suffix"), ("no/p.png", "there is no folder")],
+)
+def test_a_plot_that_cannot_be_written_is_refused(tmp_path, name, message):
+    pytest.importorskip("matplotlib")
+    with pytest.raises(pruners.OptionError, match=message):
+        curve(0.9, 0.9, 0.9).plot(tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch, tmp_path):

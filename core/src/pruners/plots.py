@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import PrunersError
+from .errors import OptionError, PrunersError
 
 if TYPE_CHECKING:
     from .sensitivities import Sensitivities
@@ -14,6 +15,31 @@ if TYPE_CHECKING:
 INK, PALE = "#23282d", "#d5d9dd"
 LINES_WITH_LEGEND = 12
 """Up to so many layers a legend names each line; beyond, colour stands for depth."""
+
+
+def check_path(path: str | Path) -> None:
+    """
+    Raise unless a figure can be written to `path`.
+
+    Raises
+    ------
+    OptionError
+        If matplotlib draws no figure of that suffix, or there is no such folder.
+    PrunersError
+        If matplotlib is not installed.
+    """
+    new_figure(1, 1)
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kinds = sorted(FigureCanvasBase.get_supported_filetypes())
+    suffix, folder = Path(path).suffix, Path(path).parent
+    if suffix[1:].lower() not in kinds:
+        raise OptionError(
+            f"plot {str(path)!r}: a figure cannot be written as {suffix or 'a file without suffix'!r}; "
+            f"choose from {', '.join(kinds)}"
+        )
+    if not folder.is_dir():
+        raise OptionError(f"plot {str(path)!r}: there is no folder {str(folder)!r}")
 
 
 def new_figure(width: float, height: float) -> Any:

@@ -34,7 +34,7 @@ def sensitivity(
     evaluate: Callable[[Any], float],
     *,
     pruner: str | Pruner = "level",
-    sparsities: Sequence[float] = SPARSITIES,
+    sparsities: Iterable[float] = SPARSITIES,
     layers: str | Sequence[str] | None = None,
     pattern: str | Pattern | None = None,
     rounding: Any = "floor",
@@ -55,7 +55,7 @@ def sensitivity(
         baseline and once per layer and sparsity; it must not change the model.
     pruner : str or Pruner, default "level"
         What ranks the weights.
-    sparsities : sequence of float
+    sparsities : sequence or array of float
         Fractions of a layer's weights to prune, in (0, 1); for a pruner that decides the fraction itself,
         its strengths, above 0.
     layers : str or sequence of str, optional
@@ -81,7 +81,7 @@ def sensitivity(
     OptionError
         If a sparsity is out of range, or `evaluate` does not return a number.
     RuleError
-        If `layers` matches nothing.
+        If `layers` matches nothing, or there is no such `rounding`.
 
     Notes
     -----
@@ -103,12 +103,12 @@ def sensitivity(
     {'a': 0.5, 'b': 0.0}
     """
     opened = registry.backend_for(model).open(model)
-    (names,) = assign([Rule("*" if layers is None else layers)], opened.layers)
+    rule = Rule("*" if layers is None else layers, pruner=pruner, rounding=rounding)
+    (names,) = assign([rule], opened.layers)
     scorer = Scorer(opened, as_pruner(pruner), names, data, loss)
-    scorer = evolve(scorer, prepared=scorer.prepare())
     wanted = _ascending(sparsities, scorer)
+    scorer = evolve(scorer, prepared=scorer.prepare())
     chosen = registry.pattern(pattern) if isinstance(pattern, str) else pattern
-    measured, skipped = [], {}
     with _counter(progress, 1 + len(names) * len(wanted)) as count:
 
         def measure() -> float:
@@ -117,16 +117,9 @@ def sensitivity(
             return metric
 
         baseline = measure()
-        for name, masks in _masks(scorer, wanted, chosen, rounding):
-            if isinstance(masks, str):
-                skipped[name] = masks
-            else:
-                metrics = _one_layer(opened, name, masks, measure)
-                reached = tuple(1 - np.count_nonzero(mask) / max(mask.size, 1) for mask in masks)
-                size = opened.layers[name].size
-                measured.append(LayerSensitivity(name=name, weights=size, metrics=metrics, reached=reached))
+        measured, skipped = _scan(opened, _masks(scorer, wanted, chosen, rounding), measure)
     return Sensitivities(
-        layers=tuple(measured),
+        layers=measured,
         sparsities=wanted,
         baseline=baseline,
         higher_is_better=higher_is_better,
@@ -134,15 +127,49 @@ def sensitivity(
     )
 
 
-def _ascending(sparsities: Sequence[float], scorer: Scorer) -> tuple[float, ...]:
+def _ascending(sparsities: Iterable[Any], scorer: Scorer) -> tuple[float, ...]:
     """Return the sparsities sorted, each once; only a pruner that allocates has strengths above 1."""
-    above = math.inf if isinstance(scorer.named.pruner, Allocates) else 1.0
-    for sparsity in sparsities:
-        if isinstance(sparsity, bool) or not isinstance(sparsity, (int, float)) or not 0 < sparsity < above:
-            raise OptionError(f"sparsities must lie between 0 and {above:g}, both left out; got {sparsity!r}")
-    if not sparsities:
+    try:
+        given = (sparsities,) if isinstance(sparsities, str) else tuple(sparsities)
+    except TypeError:
+        raise OptionError(
+            f"sparsities must be several numbers, for example [0.5, 0.9]; got {sparsities!r}"
+        ) from None
+    if not given:
         raise OptionError("sparsities is empty; give at least one, for example [0.5]")
-    return tuple(sorted({float(sparsity) for sparsity in sparsities}))
+    above = math.inf if isinstance(scorer.named.pruner, Allocates) else 1.0
+    for sparsity in given:
+        if not 0 < _plain(sparsity) < above:
+            raise OptionError(f"sparsities must lie between 0 and {above:g}, both left out; got {sparsity!r}")
+    return tuple(sorted({_plain(sparsity) for sparsity in given}))
+
+
+def _plain(sparsity: Any) -> float:
+    """Return a number of any library as a float; NaN for what is none."""
+    if isinstance(sparsity, (bool, np.bool_, str, bytes)):
+        return math.nan
+    try:
+        return float(sparsity)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _scan(
+    opened: OpenModel,
+    masks: Iterable[tuple[str, list[np.ndarray] | str]],
+    measure: Callable[[], float],
+) -> tuple[tuple[LayerSensitivity, ...], dict[str, str]]:
+    """Measure layer after layer; return what was found, and why others were skipped."""
+    measured, skipped = [], {}
+    for name, found in masks:
+        if isinstance(found, str):
+            skipped[name] = found
+            continue
+        metrics = _one_layer(opened, name, found, measure)
+        reached = tuple(1 - np.count_nonzero(mask) / max(mask.size, 1) for mask in found)
+        size = opened.layers[name].size
+        measured.append(LayerSensitivity(name=name, weights=size, metrics=metrics, reached=reached))
+    return tuple(measured), skipped
 
 
 def _masks(

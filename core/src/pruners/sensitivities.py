@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,18 +84,18 @@ class Sensitivities:
         return largest
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON types."""
+        """Return everything as plain JSON types; a metric that is NaN or infinite is None."""
         layers = [
             {
                 "name": layer.name,
                 "weights": layer.weights,
-                "metrics": list(layer.metrics),
+                "metrics": [_finite(metric) for metric in layer.metrics],
                 "reached": list(layer.reached),
             }
             for layer in self.layers
         ]
         return {
-            "baseline": self.baseline,
+            "baseline": _finite(self.baseline),
             "higher_is_better": self.higher_is_better,
             "sparsities": list(self.sparsities),
             "layers": layers,
@@ -107,11 +108,14 @@ class Sensitivities:
 
         Raises
         ------
+        OptionError
+            If matplotlib draws no figure of that suffix, or there is no such folder.
         PrunersError
             If matplotlib is not installed.
         """
-        from .plots import sensitivity_figure
+        from .plots import check_path, sensitivity_figure
 
+        check_path(path)
         sensitivity_figure(self).savefig(path)
 
     def __rich__(self) -> RenderableType:
@@ -119,6 +123,10 @@ class Sensitivities:
 
     def __str__(self) -> str:
         return as_text(_table(self), _lines(self))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _table(found: Sensitivities) -> Table:

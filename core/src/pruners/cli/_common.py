@@ -26,8 +26,8 @@ def show(table: RenderableType) -> None:
 
 
 def show_json(values: Any) -> None:
-    """Print plain values as JSON."""
-    click.echo(json.dumps(values, indent=2))
+    """Print plain values as JSON, which has no NaN and no infinity."""
+    click.echo(json.dumps(values, indent=2, allow_nan=False))
 
 
 def load_function(reference: str, what: str) -> Callable[..., Any]:

@@ -51,17 +51,23 @@ def sensitivity(
     from .reporting import open_reference
 
     judge = load_function(evaluate, "EVALUATE")
+    if plot is not None:
+        from ..plots import check_path
+
+        check_path(plot)  # before a scan that may take hours
     found = measure(
         open_reference(model), judge, layers=layers or None, higher_is_better=not lower_is_better, **options
     )
     budget = None if drop is None else found.budget(drop)
-    if plot is not None:
-        found.plot(plot)
     if as_json:
         show_json({**found.to_dict(), **({} if budget is None else {"budget": budget})})
-        return
-    show(found)
-    if budget is not None:
-        click.echo(f"Within {drop:g} of dense: " + ", ".join(f"{name} {s:g}" for name, s in budget.items()))
+    else:
+        show(found)
+        if budget is not None:
+            click.echo(
+                f"Within {drop:g} of dense: " + ", ".join(f"{name} {s:g}" for name, s in budget.items())
+            )
     if plot is not None:
-        click.echo(f"Wrote {plot}")
+        found.plot(plot)
+        if not as_json:
+            click.echo(f"Wrote {plot}")
