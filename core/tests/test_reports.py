@@ -29,6 +29,11 @@ def test_each_layer_is_counted_and_biases_are_not_listed():
     assert found.parameters == 4 + 16 + 2
 
 
+def test_what_is_not_listed_is_counted_but_not_guessed_at():
+    sentence = "10 of 20 listed weights are zero: sparsity 0.5000. 2 other parameters are not listed."
+    assert pruners.report(model()).sentences()[0] == sentence
+
+
 def test_total_sparsity_is_zeros_over_weights_and_not_a_mean_of_ratios():
     found = pruners.report({"small": np.zeros((1, 1)), "large": np.ones((1, 9))})
     assert [row.sparsity for row in found.rows] == [1.0, 0.0]

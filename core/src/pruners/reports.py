@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from .host import count_zeros
 from .tables import as_text
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Report:
     rows: tuple[LayerRow, ...]
     """The listed layers, in the model's own order."""
     parameters: int
-    """Every float parameter of the model, listed or not (biases and norms are not listed)."""
+    """Every float parameter of the model; biases, norms and loose weights are not listed unless pruned."""
 
     @property
     def weights(self) -> int:
@@ -207,16 +208,12 @@ def _row(layer: Layer, array: np.ndarray, mask: np.ndarray | None, *, compressed
         type=layer.type,
         shape=tuple(layer.shape),
         weights=layer.size,
-        zeros=_count_zeros(array),
-        masked=None if mask is None else _count_zeros(mask),
+        zeros=count_zeros(array),
+        masked=None if mask is None else count_zeros(mask),
         escaped=0 if mask is None else int(np.count_nonzero((array != 0) & ~mask)),
         stored=array.nbytes,
         compressed=_deflated(array) if compressed else None,
     )
-
-
-def _count_zeros(array: np.ndarray) -> int:
-    return int(array.size - np.count_nonzero(array))
 
 
 def _deflated(array: np.ndarray) -> int:
@@ -269,7 +266,7 @@ def _sentences(report: Report) -> list[str]:
     zeros, weights = f"{report.zeros:,}", f"{report.weights:,}"
     lines = [f"{zeros} of {weights} listed weights are zero: sparsity {report.sparsity:.4f}."]
     if others:
-        lines[0] += f" {others:,} other parameters (biases, norms) are not listed."
+        lines[0] += f" {others:,} other parameters are not listed."
     escaped = sum(row.escaped for row in report.rows)
     if escaped:
         lines.append(f"{escaped:,} weights that masks prune are not zero now: apply the masks again.")
