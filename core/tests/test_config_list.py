@@ -103,6 +103,7 @@ def test_a_pruner_that_allocates_takes_strengths_above_one():
     [
         ([{"sparsty": 0.5}], r"\[0\]\.sparsty: unknown key\. Did you mean 'sparsity'\?"),
         ([{"sparsity": 0.5}, {"sparsity": 1.0}], r"\[1\]\.sparsity: .*\[0, 1\), got 1\.0"),
+        ([{"sparsity": 90}], r"\[0\]\.sparsity: .*got 90: 90 % is 0\.9"),
         ([{"sparsity": -0.1}], r"\[0\]\.sparsity: .*got -0\.1"),
         ([{"sparsity": float("nan")}], r"\[0\]\.sparsity: .*got nan"),
         ([{"sparsity": "0.5"}], r"\[0\]\.sparsity: .*got '0\.5'"),

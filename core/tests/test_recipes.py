@@ -92,7 +92,7 @@ def test_a_recipe_prunes(tmp_path):
 
 
 def test_what_is_left_out_takes_the_defaults_of_a_rule():
-    assert pruners.recipe({"rules": [{}]}).rules == (pruners.Rule(),)
+    assert pruners.recipe({"rules": [{"sparsity": 0.5}]}).rules == (pruners.Rule(sparsity=0.5),)
     assert pruners.recipe({"rules": [{"exclude": True}]}).rules == (pruners.Rule(exclude=True),)
     assert pruners.recipe({"rules": [{"sparsity": 0}]}).rules[0].sparsity == 0.0
 
@@ -128,9 +128,36 @@ WRONG = [
     ({"rules": [{"schedule": {"name": "agp", "start": 5, "stop": 3}}]}, r"rules\[0\]\.schedule\.stop: .*: 3"),
     ({"rules": [{"schedule": "agp"}]}, r"rules\[0\]\.schedule: schedule 'agp'.*stop"),
     ({"rules": [{"pattern": {"name": "bank", "size": 0}}]}, r"rules\[0\]\.pattern\.size: .*0"),
+    ({"rules": [{"sparsity": 0.5, "rounding": "ceil"}]}, r"rules\[0\]\.rounding: .*ceil"),
+    ({"rules": [{"sparsity": 0.5, "rounding": ["multiple", "8"]}]}, r"rules\[0\]\.rounding: .*'8'"),
+    ({"rules": [{"sparsity": 0.5, "normaliser": "l3"}]}, r"rules\[0\]\.normaliser: .*l3"),
+    ({"rules": [{"sparsity": 0.5, "budget": "x"}]}, r"rules\[0\]\.budget: .*'x'"),
+    ({"rules": [{"sparsity": 0.1}, {"match": "scope", "sparsity": 0.5, "scope": "model", "budget": "erk"}]},
+     r"rules\[1\]\.budget: budget='erk'"),
+    ({"rules": [{"sparsity": {"a": 0.5}, "scope": "model"}]}, r"rules\[0\]\.sparsity: .*scope"),
+    ({"rules": [{"sparsity": 90}]}, r"rules\[0\]\.sparsity: .*\[0, 1\), got 90: 90 % is 0\.9"),
+    ({"rules": [{"sparsity": 1.0}]}, r"rules\[0\]\.sparsity: .*\[0, 1\), got 1$"),
+    ({"rules": [{"sparsity": float("nan")}]}, r"rules\[0\]\.sparsity: .*nan"),
+    ({"rules": [{"sparsity": {"b": 0.5, "a": 2.0}}]}, r"rules\[0\]\.sparsity\['a'\]: .*\[0, 1\), got 2"),
+    ({"rules": [{"sparsity": 2.0, "exclude": True}]}, r"rules\[0\]\.sparsity: .*\[0, 1\), got 2"),
+    ({"rules": [{"match": "a"}]}, r"rules\[0\]\.sparsity: is missing"),
+    ({"rules": [{"sparsity": {}}]}, r"rules\[0\]\.sparsity: is missing"),
+    ({"rules": [{"schedule": {"name": "agp", "stop": 9}}]}, r"rules\[0\]\.schedule: .*has no end"),
+    ({"rules": [{"schedule": {"name": "agp", "start": 0}}]}, r"rules\[0\]\.schedule: .*argument: 'stop'"),
+    ({"rules": [{"schedule": {"name": "agp", "stop": 9, "initial_sparsity": 0.6, "final_sparsity": 0.5}}]},
+     r"rules\[0\]\.schedule\.final_sparsity: .*0\.6: 0\.5"),
+    ({"rules": [{"sparsity": 0.5, "schedule": {"name": "agp", "stop": 9, "initial_sparsity": 0.6}}]},
+     r"rules\[0\]\.sparsity: .*'initial_sparsity', 0\.6: 0\.5"),
+    ({"rules": [{"sparsity": {"a": 0.7, "b": 0.5},
+                 "schedule": {"name": "linear", "stop": 9, "initial_sparsity": 0.6}}]},
+     r"rules\[0\]\.sparsity\['b'\]: .*0\.6: 0\.5"),
+    ({"rules": [{"sparsity": 0.5}], "output": "out.xyz"},
+     r"output: must end in \.safetensors or \.npz, got 'out\.xyz'"),
+    ({"rules": [{"sparsity": 0.5}], "output": "out.NPZ"}, r"output: must end in"),
+    ({"config_list": [{"sparsity": 90}]}, r"config_list\[0\]\.sparsity: .*got 90: 90 % is 0\.9"),
     ({"config_list": [{"sparsity": 2}]}, r"config_list\[0\]\.sparsity: .*2"),
     ({"config_list": [{"sparsity": 0.5}], "pruner": "levle"}, r"pruner: .*Did you mean 'level'"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("content", "message"), WRONG)
@@ -143,6 +170,67 @@ def test_every_wrong_entry_begins_with_the_source():
     for content, _ in WRONG:
         with pytest.raises(pruners.RecipeError, match=r"^recipe: "):
             pruners.recipe(content)
+
+
+@pytest.mark.parametrize("source", [[1], None, 3, b"r.toml", (pruners.Rule(sparsity=0.5),)])
+def test_a_recipe_is_a_path_or_a_dict(source):
+    with pytest.raises(pruners.RecipeError, match=r"a recipe is a path or a dict .* got "):
+        pruners.recipe(source)
+
+
+def test_a_dict_may_hold_tuples_where_a_file_has_lists():
+    rule = {"match": ("a", "b"), "sparsity": 0.5, "rounding": ("multiple", 8), "types": ("Linear",)}
+    assert pruners.recipe({"rules": (rule,)}).rules == (
+        pruners.Rule(("a", "b"), sparsity=0.5, rounding=("multiple", 8), types=("Linear",)),
+    )
+
+
+def test_a_pruner_that_allocates_takes_strengths_above_one():
+    read = pruners.recipe({"rules": [{"pruner": "sensitivity", "sparsity": 1.5}]})
+    assert read.rules[0].sparsity == 1.5
+
+
+def test_a_schedule_with_an_end_of_its_own_needs_no_sparsity():
+    schedule = {"name": "agp", "stop": 9, "final_sparsity": 0.5}
+    assert pruners.recipe({"rules": [{"schedule": schedule}]}).rules[0].sparsity is None
+
+
+class Fussy:
+    """A part that does not check its option and fails on it in its own way."""
+
+    def __init__(self, table):
+        self.table = {}[table]
+
+
+class OwnEnds:
+    """A schedule whose ends cannot be set from outside."""
+
+    def sparsity(self, step):
+        return 0.5
+
+    def due(self, step):
+        return step == 0
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """Stand in for installed plugins."""
+
+    def make(kind, name, options):
+        return {"fussy": Fussy, "own": OwnEnds}[name](**options)
+
+    monkeypatch.setattr("pruners.registry.make", make)
+
+
+def test_whatever_a_plugin_raises_is_named_by_its_path(parts):
+    with pytest.raises(pruners.RecipeError, match=r"^recipe: rules\[0\]\.pruner: .*'fussy'.*KeyError: 'x'"):
+        pruners.recipe({"rules": [{"pruner": {"name": "fussy", "table": "x"}, "sparsity": 0.5}]})
+
+
+def test_a_schedule_that_sets_its_own_ends_takes_no_sparsity(parts):
+    assert pruners.recipe({"rules": [{"schedule": "own"}]}).rules[0].schedule == "own"
+    with pytest.raises(pruners.RecipeError, match=r"^recipe: rules\[0\]\.sparsity: .*OwnEnds sets its own"):
+        pruners.recipe({"rules": [{"schedule": "own", "sparsity": 0.5}]})
 
 
 @pytest.mark.parametrize("content", [None, 3, "x", ["rules"]])

@@ -134,7 +134,7 @@ def _converter() -> Converter:
     either: tuple[tuple[Any, Callable[..., Any]], ...] = (
         (_Names, lambda value, _: value if isinstance(value, str) else names(value, _)),
         (_Switch, lambda value, _: value if isinstance(value, (bool, str)) else names(value, _)),
-        (_Rounding, lambda value, _: tuple(value) if isinstance(value, list) else _text(value, _)),
+        (_Rounding, lambda value, _: tuple(value) if isinstance(value, (list, tuple)) else _text(value, _)),
         (_Rates, lambda value, _: converter.structure(value, dict[str, float] if _table(value) else float)),
         (tuple[Entry, ...], _listed(converter, Entry, "a list of tables, in TOML [[rules]]")),
         (tuple[Mapping[str, Any], ...], _listed(converter, Any, "a list of tables")),
