@@ -39,6 +39,20 @@ def idle(model, attach):
 def broken():
     return 1 / 0
 
+def half():
+    import torch
+    torch.manual_seed(0)
+    return torch.nn.Linear(4, 2).to(torch.bfloat16)
+
+def half_arrays():
+    import ml_dtypes
+    calls.append("build")
+    return {"body": np.ones((2, 2), ml_dtypes.bfloat16)}
+
+def undefined(model):
+    calls.append("evaluate")
+    return float("nan")
+
 def total(model):
     return sum(abs(w).sum() for w in model.values())
 
@@ -274,6 +288,36 @@ def test_run_reports_a_user_error_in_one_line(network, old, new, message):
     assert not (network / "pruned.npz").exists()
 
 
+@pytest.mark.parametrize(
+    ("model", "output", "message"),
+    [
+        ("build", "out.xyz", "recipe.toml: output: must end in .safetensors or .npz, got 'out.xyz'"),
+        ("build", "out", "recipe.toml: output: must end in"),
+        ("build", "folder.npz", "recipe.toml: output: 'folder.npz' is a folder"),
+        ("half_arrays", "out.npz", "recipe.toml: output: 'out.npz' cannot hold 'body': .npz has no type"),
+    ],
+)
+def test_run_refuses_a_file_it_could_not_write_before_any_work(network, model, output, message):
+    if model == "half_arrays":
+        pytest.importorskip("ml_dtypes")
+    (network / "folder.npz").mkdir()
+    text = 'train = "network:broken"\n' + RECIPE.replace("pruned.npz", output)
+    (network / "recipe.toml").write_text(text.replace("network:build", f"network:{model}"))
+    assert_one_line(call("run", "recipe.toml", status=2), message)
+    assert not (network / output).is_file()
+    if model == "build":
+        assert "network" not in sys.modules or sys.modules["network"].calls == []
+
+
+def test_run_writes_npz_for_numpy_only(network):
+    pytest.importorskip("torch")
+    (network / "recipe.toml").write_text(
+        'train = "network:broken"\n' + RECIPE.replace("network:build", "network:half")
+    )
+    assert_one_line(call("run", "recipe.toml", status=2), "output: 'pruned.npz' can hold a NumPy model only")
+    assert not (network / "pruned.npz").exists()
+
+
 def test_run_builds_nothing_when_the_training_function_is_missing(network):
     (network / "recipe.toml").write_text('train = "network:walk"\n' + RECIPE)
     call("run", "recipe.toml", status=2)
@@ -323,13 +367,91 @@ def test_report_of_a_file(network, suffix):
         ("m.npz", None, "there is no file 'm.npz'"),
         ("m.npz", b"not a zip", "'m.npz' is not a readable .npz file"),
         ("m.safetensors", b"\0" * 20, "'m.safetensors' is not a readable .safetensors file"),
-        ("m.pt", b"", "MODEL must be 'module:function', got 'm.pt'"),
+        ("m.npz", b"PK\3\4 and no more", "'m.npz' is not a readable .npz file"),
+        ("m.safetensors", b"", "'m.safetensors' is not a readable .safetensors file"),
+        ("m.pt", b"", "MODEL 'm.pt' is a file of a kind that is not read; give a .safetensors or .npz file"),
+        ("m.pt", None, "MODEL must be 'module:function', got 'm.pt'"),
     ],
 )
 def test_report_of_something_unreadable(network, name, content, message):
     if content is not None:
         (network / name).write_bytes(content)
-    assert message in call("report", name, status=2).stderr
+    assert_one_line(call("report", name, status=2), message)
+
+
+def assert_one_line(result, message):
+    assert message in result.stderr
+    assert result.stderr.startswith("Error: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+
+
+def test_a_cut_npz_is_one_clear_line(network):
+    np.savez_compressed("whole.npz", w=np.random.default_rng(0).normal(size=(50, 50)))
+    whole = (network / "whole.npz").read_bytes()
+    middle = len(whole) // 2
+    (network / "m.npz").write_bytes(whole[:middle] + bytes(64) + whole[middle + 64 :])
+    assert_one_line(call("report", "m.npz", status=2), "'m.npz' is not a readable .npz file")
+
+
+def safetensors_file(path, kind, values):
+    """Write one 1x2 tensor `w` by hand, as the format has it."""
+    header = json.dumps({"w": {"dtype": kind, "shape": [1, 2], "data_offsets": [0, len(values)]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + values)
+
+
+def test_report_of_bfloat16_where_nothing_imported_its_types_before(network):
+    pytest.importorskip("ml_dtypes")
+    pytest.importorskip("safetensors")
+    safetensors_file(network / "m.safetensors", "BF16", b"\x80\x3f\x00\x00")  # 1.0 and 0.0
+    run = subprocess.run(
+        [sys.executable, "-m", "pruners", "report", "m.safetensors", "--json"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    values = json.loads(run.stdout)
+    assert (values["zeros"], values["weights"], values["stored"]) == (1, 2, 4)
+
+
+def test_report_of_bfloat16_without_ml_dtypes_says_what_to_install(network):
+    pytest.importorskip("safetensors")
+    safetensors_file(network / "m.safetensors", "BF16", b"\x80\x3f\x00\x00")
+    code = (
+        "import sys\n"
+        "sys.modules['ml_dtypes'] = None\n"
+        "from pruners.cli import main\n"
+        "main(['report', 'm.safetensors'])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert len(run.stderr.splitlines()) == 1
+    assert "pip install ml-dtypes" in run.stderr
+
+
+def test_report_of_float8_names_the_tensor_and_its_type(network):
+    pytest.importorskip("safetensors")
+    safetensors_file(network / "m.safetensors", "F8_E4M3", b"\x01\x00")
+    assert_one_line(call("report", "m.safetensors", status=2), "tensor 'w' is of type F8_E4M3")
+
+
+def test_report_of_an_npz_that_lost_its_types_does_not_list_nothing(network):
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    np.savez("m.npz", w=np.ones((2, 2), ml_dtypes.bfloat16))
+    assert_one_line(call("report", "m.npz", status=2), "array 'w' is of type |V2, raw bytes")
+
+
+def test_report_of_a_file_without_arrays(network):
+    np.savez("m.npz")
+    assert_one_line(call("report", "m.npz", status=2), "'m.npz' holds no arrays")
+
+
+def test_report_of_a_bfloat16_model_that_run_wrote(network):
+    pytest.importorskip("torch")
+    (network / "recipe.toml").write_text(
+        'model = "network:half"\noutput = "half.safetensors"\n[[rules]]\nsparsity = 0.5\n'
+    )
+    call("run", "recipe.toml")
+    assert "4 of 8 listed weights are zero" in call("report", "half.safetensors").output
 
 
 def test_pickled_arrays_are_never_loaded(network):
@@ -359,6 +481,25 @@ def test_sensitivity_as_json_with_a_plot(network):
     assert [layer["name"] for layer in values["layers"]] == ["head"]
     assert values["budget"] == {"head": 0.5}
     assert (network / "scan.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_sensitivity_as_json_writes_null_for_what_is_no_number(network):
+    args = ("sensitivity", "network:build", "network:undefined", "--sparsities", "0.5", "--json")
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    values = json.loads(call(*args).output, parse_constant=refuse)
+    assert values["baseline"] is None
+    assert values["layers"][0]["metrics"] == [None]
+
+
+@pytest.mark.parametrize("plot", ["p.xyz", "p", "nowhere/p.png"])
+def test_sensitivity_checks_the_plot_before_it_scans(network, plot):
+    pytest.importorskip("matplotlib")
+    args = ("sensitivity", "network:build", "network:undefined", "--plot", plot)
+    assert_one_line(call(*args, status=2), f"plot '{plot}'")
+    assert sys.modules["network"].calls == []
 
 
 def test_sensitivity_where_lower_is_better(network):

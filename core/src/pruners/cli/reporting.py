@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from ..errors import PrunersError
+
 
 @click.command()
 @click.argument("model")
@@ -29,39 +31,15 @@ def report(model: str, compressed: bool, as_json: bool) -> None:
 
 def open_reference(reference: str) -> Any:
     """Return the model that a file holds, as a dict of arrays, or that a function builds."""
-    from ..errors import PrunersError
     from ._common import load_function
+    from ._files import READERS, read_arrays
 
     path = Path(reference)
-    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
-    if path.suffix.lower() not in readers:
-        return load_function(reference, "MODEL")()
-    if not path.is_file():
-        raise PrunersError(f"there is no file {reference!r}")
-    return readers[path.suffix.lower()](path)
-
-
-def _read_npz(path: Path) -> dict[str, Any]:
-    import numpy as np
-
-    from ..errors import PrunersError
-
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, OSError) as error:
-        raise PrunersError(f"{str(path)!r} is not a readable .npz file: {error}") from error
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    from ..errors import PrunersError
-
-    try:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-    except ImportError as error:
-        raise PrunersError("reading .safetensors files needs: pip install safetensors") from error
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise PrunersError(f"{str(path)!r} is not a readable .safetensors file: {error}") from error
+    if path.suffix.lower() in READERS:
+        return read_arrays(path)
+    if path.is_file():
+        raise PrunersError(
+            f"MODEL {reference!r} is a file of a kind that is not read; "
+            f"give a {' or '.join(READERS)} file, or 'module:function'"
+        )
+    return load_function(reference, "MODEL")()

@@ -24,17 +24,21 @@ def run(recipe: str, as_json: bool) -> None:
     RECIPE is a .toml or .yaml file. `model = "module:function"` builds the model. With
     `train = "module:function"` that function is called as train(model, attach); attach(optimizer) starts the
     session and returns it. Without it everything is pruned at once, to the end of each schedule.
-    `output = "file"` writes the weights.
+    `output = "file.safetensors"` writes the weights; a NumPy model's also as .npz.
     """
     from ..recipes import recipe as read
     from ..registry import backend_for
     from ._common import show, show_json
+    from ._files import check_output
 
     what = read(recipe)
     model = _model(what)
+    backend = backend_for(model)
+    if what.output is not None:
+        check_output(what.output, backend.open(model), backend.name, what.source)
     reached = _prune(what, model)
     if what.output is not None:
-        backend_for(model).open(model).save(what.output)
+        backend.open(model).save(what.output)
     if as_json:
         show_json(reached.to_dict())
     else:
@@ -54,6 +58,8 @@ def _model(what: Recipe) -> Any:
         )
     if what.output is not None and not Path(what.output).parent.is_dir():
         raise RecipeError(f"{what.source}: output: there is no folder {str(Path(what.output).parent)!r}")
+    if what.output is not None and Path(what.output).is_dir():
+        raise RecipeError(f"{what.source}: output: {what.output!r} is a folder; name a file")
     if what.train is not None:
         load_function(what.train, f"{what.source}: train:")
     return load_function(what.model, f"{what.source}: model:")()
