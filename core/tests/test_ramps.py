@@ -24,9 +24,9 @@ class Straight:
     final_sparsity: float | None = field(
         default=None, converter=optional(float), validator=ramps.final_fraction
     )
-    start: int = field(default=0, validator=ramps.whole(0))
-    stop: int = field(default=10, validator=ramps.after_start)
-    every: int = field(default=1, validator=ramps.whole(1))
+    start: int = field(default=0, converter=ramps.integer, validator=ramps.whole(0))
+    stop: int = field(default=10, converter=ramps.integer, validator=ramps.after_start)
+    every: int = field(default=1, converter=ramps.integer, validator=ramps.whole(1))
 
     def sparsity(self, step):
         first, final = ramps.ends("straight", self)
@@ -65,11 +65,60 @@ def test_a_value_out_of_range_is_refused(wrong, error, message):
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("wrong", [{"every": 1.5}, {"stop": 10.0}, {"start": "0"}, {"stop": None}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"every": 1.5},
+        {"stop": 10.0},
+        {"start": "0"},
+        {"stop": None},
+        {"every": True},
+        {"stop": True},
+        {"stop": np.float64(3.5)},
+    ],
+)
 def test_a_number_of_steps_that_is_no_integer_is_refused(wrong):
-    (name,) = wrong
-    with pytest.raises(TypeError, match=f"'{name}' must be <class 'int'>"):
+    ((name, value),) = wrong.items()
+    with pytest.raises(TypeError) as caught:
         Straight(**wrong)
+    assert str(caught.value) == f"'{name}' must be a whole number, got {value!r}"
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint8])
+def test_integers_of_numpy_are_kept_as_pythons_own(kind):
+    ramp = Straight(start=kind(2), stop=kind(9), every=kind(3))
+    assert ramp == Straight(start=2, stop=9, every=3)
+    assert {type(value) for value in (ramp.start, ramp.stop, ramp.every)} == {int}
+
+
+OPTIONS = [
+    (pruners.schedule, "agp", {"start": 1, "stop": 9, "every": 2}),
+    (pruners.schedule, "constant", {"at": 3}),
+    (pruners.schedule, "exponential", {"start": 1, "stop": 9, "every": 2}),
+    (pruners.schedule, "linear", {"start": 1, "stop": 9, "every": 2}),
+    (pruners.schedule, "moffett", {"pretrain": 1, "sparse": 8, "every": 2}),
+    (pruners.schedule, "paddle", {"interval": 2, "end": 8}),
+    (pruners.pattern, "nm", {"block": 8, "keep": 2, "axis": 1}),
+    (pruners.pattern, "bank", {"size": 8, "axis": 1}),
+    (pruners.pruner, "random", {"seed": 3}),
+]
+
+
+@pytest.mark.parametrize(("make", "name", "options"), OPTIONS, ids=[name for _, name, _ in OPTIONS])
+def test_every_whole_number_of_a_plugin_may_be_numpys(make, name, options):
+    numpys = {option: np.int64(value) for option, value in options.items()}
+    assert repr(make(name, **numpys)) == repr(make(name, **options))
+    for option in options:
+        message = f"{name!r}: {option!r} must be a whole number, got 2.5"
+        with pytest.raises(pruners.OptionError, match=message):
+            make(name, **{**options, option: 2.5})
+
+
+def test_a_blocks_shape_may_be_numpys():
+    made = pruners.pattern("block", shape=(np.int64(2), np.int32(3)))
+    assert repr(made) == repr(pruners.pattern("block", shape=(2, 3)))
+    with pytest.raises(pruners.OptionError, match="'shape' must be a whole number, got 2.5"):
+        pruners.pattern("block", shape=(2.5, 1))
 
 
 def test_the_limits_themselves_pass():

@@ -1,8 +1,8 @@
 """Parts of schedules that rise from one sparsity to another: their two ends and their steps.
 
 Write the schedule as an attrs class of its own and take from here what every ramp needs:
-validators for its fields, the values of its ends, and the body of `between`. Nothing is
-inherited, and no array library is imported.
+converters and validators for its fields, the values of its ends, and the body of `between`.
+Nothing is inherited, and no array library is imported.
 
 >>> from attrs import field, frozen
 >>> from attrs.converters import optional
@@ -13,7 +13,7 @@ inherited, and no array library is imported.
 ...     final_sparsity: float | None = field(
 ...         default=None, converter=optional(float), validator=ramps.final_fraction
 ...     )
-...     stop: int = field(validator=ramps.whole(1))
+...     stop: int = field(converter=ramps.integer, validator=ramps.whole(1))
 ...     def sparsity(self, step):
 ...         first, final = ramps.ends("root", self)
 ...         return first + (final - first) * min(1, step / self.stop) ** 0.5
@@ -27,15 +27,17 @@ inherited, and no array library is imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
 
 from attrs import Attribute, evolve, validators
 
 from .errors import OptionError
+from .options import integer, whole
+
+__all__ = ["Ramp", "after_start", "between", "ends", "final_fraction", "fraction", "integer", "whole"]
 
 _fraction = validators.and_(validators.ge(0.0), validators.lt(1.0))
-_integer = validators.instance_of(int)
+_whole = whole()
 
 
 class Ramp(Protocol):
@@ -75,17 +77,12 @@ def final_fraction(instance: Ramp, attribute: Attribute[Any], value: float | Non
         )
 
 
-def whole(least: int) -> Callable[[Any, Attribute[Any], Any], None]:
-    """Return a validator for numbers of steps: an integer, `least` or more."""
-    return validators.and_(_integer, validators.ge(least))
-
-
 def after_start(instance: Any, attribute: Attribute[Any], value: int) -> None:
-    """Refuse what is no integer above `start`: a validator for `stop`.
+    """Refuse what is no whole number above `start`: a validator for `stop`.
 
     The class lists `start` first, so that it is checked first.
     """
-    _integer(instance, attribute, value)
+    _whole(instance, attribute, value)
     if value <= instance.start:
         raise OptionError(f"{attribute.name!r} must be above 'start', {instance.start}: {value}")
 

@@ -9,7 +9,7 @@ from attrs.converters import optional
 from attrs.validators import in_
 
 import pruners
-from pruners.ramps import after_start, between, ends, final_fraction, fraction, whole
+from pruners.ramps import after_start, between, ends, final_fraction, fraction, integer, whole
 
 
 @frozen(kw_only=True)
@@ -82,9 +82,9 @@ class AGP:
 
     initial_sparsity: float = field(default=0.0, converter=float, validator=fraction)
     final_sparsity: float | None = field(default=None, converter=optional(float), validator=final_fraction)
-    start: int = field(default=0, validator=whole(0))
-    stop: int = field(validator=after_start)
-    every: int = field(default=1, validator=whole(1))
+    start: int = field(default=0, converter=integer, validator=whole(0))
+    stop: int = field(converter=integer, validator=after_start)
+    every: int = field(default=1, converter=integer, validator=whole(1))
     form: Literal["paper", "nni"] = field(default="paper", validator=in_(("paper", "nni")))
 
     def __attrs_post_init__(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from attrs import field, frozen, validators
 
 import pruners
+from pruners.options import integer, whole
 from pruners.selection import Ranking, fill_groups, layer_mask, rounding_rule
 
 _INTERLEAVED = 8  # banks that share a group of neighbouring inputs
@@ -97,17 +98,14 @@ class Bank:
     [[0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1]]
     """
 
-    size: int = field(default=64, validator=[validators.instance_of(int), validators.ge(1)])
+    size: int = field(default=64, converter=integer, validator=whole(1))
     balance: Literal["fix", "none"] = field(
         default="fix", converter=_balance, validator=validators.in_(("fix", "none"))
     )
     layout: Literal["contiguous", "interleaved", "fpga"] = field(
         default="contiguous", validator=validators.in_(("contiguous", "interleaved", "fpga"))
     )
-    axis: int = field(
-        default=1,
-        validator=[validators.instance_of(int), validators.ge(0), _input_axis_unless_contiguous],
-    )
+    axis: int = field(default=1, converter=integer, validator=[whole(0), _input_axis_unless_contiguous])
 
     def mask(self, ranking: Ranking, sparsity: float) -> np.ndarray:
         """Return the bool mask ``(out, in, *kernel)`` with balanced banks."""

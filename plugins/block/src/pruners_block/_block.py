@@ -8,13 +8,14 @@ import numpy as np
 from attrs import field, frozen, validators
 
 import pruners
+from pruners.options import integer, whole
 from pruners.selection import Ranking, layer_mask, rounding_rule
 
 _ROWS = 1 << 18  # weights that are pooled at a time
 
 
 def _sizes(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(integer, value)) if isinstance(value, (list, tuple)) else value
 
 
 @frozen(kw_only=True)
@@ -73,10 +74,7 @@ class Block:
         converter=_sizes,
         validator=[
             validators.min_len(1),
-            validators.deep_iterable(
-                validators.and_(validators.instance_of(int), validators.ge(1)),
-                validators.instance_of(tuple),
-            ),
+            validators.deep_iterable(whole(1), validators.instance_of(tuple)),
         ],
     )
     pool: Literal["mean", "max", "l2"] = field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 from attrs.converters import optional
 
-from pruners.ramps import between, ends, final_fraction, fraction, whole
+from pruners.ramps import between, ends, final_fraction, fraction, integer, whole
 
 
 @frozen(kw_only=True)
@@ -62,7 +62,7 @@ class Constant:
 
     initial_sparsity: float = field(default=0.0, converter=float, validator=fraction)
     final_sparsity: float | None = field(default=None, converter=optional(float), validator=final_fraction)
-    at: int = field(default=0, validator=whole(0))
+    at: int = field(default=0, converter=integer, validator=whole(0))
 
     def sparsity(self, step: int) -> float:
         """Return the fraction of weights that are zero after `step`."""

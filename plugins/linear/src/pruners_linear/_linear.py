@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 from attrs.converters import optional
 
-from pruners.ramps import after_start, between, ends, final_fraction, fraction, whole
+from pruners.ramps import after_start, between, ends, final_fraction, fraction, integer, whole
 
 
 @frozen(kw_only=True)
@@ -67,9 +67,9 @@ class Linear:
 
     initial_sparsity: float = field(default=0.0, converter=float, validator=fraction)
     final_sparsity: float | None = field(default=None, converter=optional(float), validator=final_fraction)
-    start: int = field(default=0, validator=whole(0))
-    stop: int = field(validator=after_start)
-    every: int = field(default=1, validator=whole(1))
+    start: int = field(default=0, converter=integer, validator=whole(0))
+    stop: int = field(converter=integer, validator=after_start)
+    every: int = field(default=1, converter=integer, validator=whole(1))
 
     def sparsity(self, step: int) -> float:
         """Return the fraction of weights that are zero after `step`."""

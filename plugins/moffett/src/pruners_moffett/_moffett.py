@@ -6,7 +6,7 @@ from attrs import field, frozen
 from attrs.converters import optional
 
 import pruners
-from pruners.ramps import between, ends, final_fraction, fraction, whole
+from pruners.ramps import between, ends, final_fraction, fraction, integer, whole
 
 
 @frozen(kw_only=True)
@@ -78,9 +78,9 @@ class Moffett:
 
     initial_sparsity: float = field(default=0.0, converter=float, validator=fraction)
     final_sparsity: float | None = field(default=None, converter=optional(float), validator=final_fraction)
-    pretrain: int = field(default=0, validator=whole(0))
-    sparse: int = field(default=0, validator=whole(0))
-    every: int = field(default=100, validator=whole(1))
+    pretrain: int = field(default=0, converter=integer, validator=whole(0))
+    sparse: int = field(default=0, converter=integer, validator=whole(0))
+    every: int = field(default=100, converter=integer, validator=whole(1))
 
     def __attrs_post_init__(self) -> None:
         """Refuse a ramp without an update."""

@@ -7,9 +7,10 @@ import warnings
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
 import pruners
+from pruners.options import integer, whole
 from pruners.selection import Ranking, keep_per_group
 
 
@@ -73,9 +74,9 @@ class NM:
     [[0, 1, 1, 0, 0, 0, 1, 1]]
     """
 
-    block: int = field(default=4, validator=[validators.instance_of(int), validators.ge(2)])
-    keep: int = field(default=2, validator=[validators.instance_of(int), _below_block])
-    axis: int = field(default=1, validator=[validators.instance_of(int), validators.ge(0)])
+    block: int = field(default=4, converter=integer, validator=whole(2))
+    keep: int = field(default=2, converter=integer, validator=[whole(), _below_block])
+    axis: int = field(default=1, converter=integer, validator=whole(0))
 
     def mask(self, ranking: Ranking, sparsity: float) -> np.ndarray:
         """Return the bool mask ``(out, in, *kernel)`` with the same zeros in every block."""

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from attrs.converters import optional
 from attrs.validators import in_
 
-from pruners.ramps import between, ends, final_fraction, fraction, whole
+from pruners.ramps import between, ends, final_fraction, fraction, integer, whole
 
 
 @frozen(kw_only=True)
@@ -84,8 +84,8 @@ class Paddle:
 
     initial_sparsity: float = field(default=0.0, converter=float, validator=fraction)
     final_sparsity: float | None = field(default=None, converter=optional(float), validator=final_fraction)
-    interval: int = field(default=3, validator=whole(1))
-    end: int = field(default=60, validator=whole(1))
+    interval: int = field(default=3, converter=integer, validator=whole(1))
+    end: int = field(default=60, converter=integer, validator=whole(1))
     variant: Literal["code", "figure"] = field(default="code", validator=in_(("code", "figure")))
 
     def sparsity(self, step: int) -> float:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
 import pruners
+from pruners.options import integer, whole
 
 
 @frozen(kw_only=True)
@@ -62,7 +63,7 @@ class Random:
     63
     """
 
-    seed: int = field(default=0, validator=[validators.instance_of(int), validators.ge(0)])
+    seed: int = field(default=0, converter=integer, validator=whole(0))
 
     unit: ClassVar[Literal["weight"]] = "weight"
 

@@ -1,0 +1,32 @@
+"""What fields of options share: whole numbers of every kind, kept as Python's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any
+
+from attrs import Attribute
+
+from .errors import OptionError
+
+
+def integer(value: Any) -> int:
+    """Return an integer of any kind, NumPy's too, as an int: a converter; the rest is left to `whole`."""
+    return int(value) if _is_whole(value) else value
+
+
+def whole(least: int | None = None) -> Callable[[Any, Attribute[Any], Any], None]:
+    """Return a validator for whole numbers, `least` or more; True and False are none."""
+
+    def check(_: Any, attribute: Attribute[Any], value: Any) -> None:
+        if not _is_whole(value):
+            raise TypeError(f"{attribute.name!r} must be a whole number, got {value!r}")
+        if least is not None and value < least:
+            raise OptionError(f"{attribute.name!r} must be >= {least}: {value}")
+
+    return check
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
