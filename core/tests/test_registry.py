@@ -6,13 +6,17 @@ import json
 import subprocess
 import sys
 import textwrap
+from collections import OrderedDict
 from importlib.metadata import DistributionFinder, MetadataPathFinder
 from pathlib import Path
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import pruners
-from pruners import registry
+from pruners import discovery, registry
+from pruners.cli import main
 from pruners.known import PACKAGES
 
 GOOD = """
@@ -94,7 +98,7 @@ def test_a_good_plugin_is_listed_with_distribution_and_version(install, discover
         ),
         (
             GOOD.format(cls="S", name="smallest").replace("@pruners.hookimpl\n", ""),
-            "implements no hook; decorate one of provide_pruners",
+            "BadPlugin: provide_pruners is ignored; decorate it with @pruners.hookimpl",
         ),
         (GOOD.format(cls="S", name="My Pruner"), "ValueError: 'name' must match regex"),
         (
@@ -116,6 +120,25 @@ def test_a_good_plugin_is_listed_with_distribution_and_version(install, discover
             "    yield pruners.PrunerSpec(name='x', factory='a:b', needs={'telepathy'})",
             "'needs' has 'telepathy'; a pruner can need activations, gradients",
         ),
+        ("VERSION = 1", "implements no hook; decorate one of provide_pruners"),
+        (
+            "import pruners\n@pruners.hookimpl\ndef provide_pruners():\n    raise SystemExit(3)\n    yield",
+            "SystemExit: 3",
+        ),
+        (
+            "import pruners\n@pruners.hookimpl\ndef provide_pruners():\n"
+            "    pruners.PrunerSpec(name='x', factory='a:b')",
+            "BadPlugin: provide_pruners must yield PrunerSpec, it returned None; use 'yield'",
+        ),
+        (
+            "import pruners\n@pruners.hookimpl\ndef provide_patterns():\n"
+            "    return pruners.PatternSpec(name='x', factory='a:b')",
+            "BadPlugin: provide_patterns must yield PatternSpec, it returned PatternSpec(name='x'",
+        ),
+        (
+            "import pruners\n@pruners.hookimpl\ndef provide_backends():\n    return 'numpy'",
+            "BadPlugin: provide_backends must yield BackendSpec, it returned 'numpy'; use 'yield'",
+        ),
     ],
     ids=[
         "import",
@@ -128,6 +151,11 @@ def test_a_good_plugin_is_listed_with_distribution_and_version(install, discover
         "type",
         "raises",
         "needs",
+        "no-hook",
+        "exit-in-hook",
+        "no-yield",
+        "returned",
+        "text",
     ],
 )
 def test_what_is_broken_is_recorded_with_its_cause(install, discover, source, cause):
@@ -137,7 +165,57 @@ def test_what_is_broken_is_recorded_with_its_cause(install, discover, source, ca
     failure = only_failure(found)
     assert (failure.distribution, failure.version, failure.entry_point) == ("pruners-broken", "0.3", "broken")
     assert cause in failure.cause
+    assert "\n" not in str(failure)
     assert found.names("pruner") == ("fine",)
+
+
+def test_control_c_in_a_hook_is_no_broken_plugin(install, discover):
+    source = (
+        "import pruners\n@pruners.hookimpl\ndef provide_pruners():\n    raise KeyboardInterrupt\n    yield"
+    )
+    install("slow", source)
+    with pytest.raises(KeyboardInterrupt):
+        discover()
+
+
+def test_a_hook_without_its_decorator_is_recorded_and_the_others_work(install, discover):
+    undecorated = """
+def provide_patterns():
+    yield pruners.PatternSpec(name="stripes", factory="stripes:Stripes")
+
+def provide_backends():
+    yield pruners.BackendSpec(name="frame", factory="frame:Frame")
+"""
+    install("half", GOOD.format(cls="Half", name="half") + undecorated)
+    found = discover()
+    assert found.names("pruner") == ("half",)
+    assert [failure.cause for failure in found.failures] == [
+        f"BadPlugin: provide_{kind} is ignored; decorate it with @pruners.hookimpl"
+        for kind in ("patterns", "backends")
+    ]
+
+
+def test_a_hook_imported_from_elsewhere_is_not_taken_for_one_of_the_plugin(install, discover):
+    install(
+        "smallest", "from pruners.hooks import provide_patterns\n" + GOOD.format(cls="S", name="smallest")
+    )
+    found = discover()
+    assert found.names("pruner") == ("smallest",)
+    assert found.failures == ()
+
+
+def test_what_a_hook_yielded_before_it_failed_stays(install, discover):
+    install("early", GOOD.format(cls="Early", name="early") + "    raise SystemExit(3)\n")
+    found = discover()
+    assert found.names("pruner") == ("early",)
+    assert only_failure(found).cause == "SystemExit: 3"
+
+
+def test_one_name_may_stand_for_a_list_of_one():
+    assert pruners.BackendSpec(name="frame", factory="a:b", modules="torch").modules == ("torch",)
+    assert pruners.PrunerSpec(name="x", factory="a:b", needs="gradients").needs == {"gradients"}
+    with pytest.raises(ValueError, match="'needs' has 'gradient';"):
+        pruners.PrunerSpec(name="x", factory="a:b", needs="gradient")
 
 
 def test_two_packages_with_one_name_are_both_named_and_neither_is_used(install, discover):
@@ -152,6 +230,19 @@ def test_two_packages_with_one_name_are_both_named_and_neither_is_used(install, 
     assert {failure.distribution for failure in found.failures} == {"pruners-other", "pruners-smallest"}
     with pytest.raises(pruners.PluginConflict, match="uninstall one of them"):
         found.find("pruner", "smallest")
+
+
+@pytest.mark.parametrize(("times", "often"), [(2, "twice"), (3, "3 times")])
+def test_one_package_that_provides_a_name_repeatedly_is_named_once(install, discover, times, often):
+    spec = "    yield pruners.PrunerSpec(name='same', factory=Same)\n"
+    source = GOOD.format(cls="Same", name="same") + spec * (times - 1)
+    install("same", source, version="1.0", distribution="p-same")
+    found = discover()
+    assert found.plugins == ()
+    message = f"pruner 'same' is provided {often} by the package p-same 1.0; it must provide a name once."
+    assert only_failure(found).cause == f"PluginConflict: {message}"
+    with pytest.raises(pruners.PluginConflict, match=message):
+        found.find("pruner", "same")
 
 
 def test_a_backend_without_its_framework_is_a_failure_that_names_the_module(install, discover):
@@ -267,9 +358,135 @@ def test_a_factory_that_cannot_be_imported_names_the_distribution(install, disco
         registry.pruner("late")
 
 
+ODD = """
+import pruners
+
+{factory}
+
+@pruners.hookimpl
+def provide_pruners():
+    yield pruners.PrunerSpec(name="odd", factory={written})
+"""
+
+
+@pytest.mark.parametrize(
+    ("factory", "written", "message", "cause"),
+    [
+        ("", "'fake_exits:Odd'", "cannot be loaded: SystemExit: 3", SystemExit),
+        (
+            "number = 3",
+            "'fake_odd_0:number'",
+            "cannot be loaded: BadPlugin: the factory 'fake_odd_0:number' is 3, which cannot be called",
+            discovery.BadPlugin,
+        ),
+        (
+            "def make():\n    raise RuntimeError('kaput')",
+            "make",
+            "cannot be made: RuntimeError: kaput",
+            RuntimeError,
+        ),
+        ("def make():\n    raise SystemExit(4)", "make", "cannot be made: SystemExit: 4", SystemExit),
+    ],
+    ids=["exit-on-import", "not-callable", "raises", "exits"],
+)
+def test_a_factory_that_fails_names_plugin_and_distribution(
+    install, discover, pretend, tmp_path, factory, written, message, cause
+):
+    (tmp_path / "fake_exits.py").write_text("raise SystemExit(3)")
+    install("odd", ODD.format(factory=factory, written=written))
+    pretend(discover())
+    with pytest.raises(pruners.BrokenPlugin) as caught:
+        registry.pruner("odd")
+    assert str(caught.value) == f"pruner 'odd' of pruners-odd 0.3 {message}"
+    assert isinstance(caught.value.__cause__, cause)
+
+
+def test_control_c_in_a_factory_is_no_broken_plugin(install, discover, pretend):
+    install("odd", ODD.format(factory="def make():\n    raise KeyboardInterrupt", written="make"))
+    pretend(discover())
+    with pytest.raises(KeyboardInterrupt):
+        registry.pruner("odd")
+
+
+def test_a_factory_without_a_signature_is_called_with_the_options(install, discover, pretend):
+    install("odd", ODD.format(factory="", written="dict"))
+    pretend(discover())
+    assert registry.pruner("odd", p=2) == {"p": 2}
+
+
+@pytest.mark.parametrize(
+    ("written", "status", "output"),
+    [
+        ("'fake_exits:Odd'", 2, "pruner 'odd' of pruners-odd 0.3 cannot be loaded: SystemExit: 3"),
+        ("dict", 0, "Its options are not known"),
+        ("object", 0, "No options."),
+    ],
+)
+def test_info_says_what_it_can_of_an_odd_factory(
+    install, discover, pretend, tmp_path, written, status, output
+):
+    (tmp_path / "fake_exits.py").write_text("raise SystemExit(3)")
+    install("odd", ODD.format(factory="", written=written))
+    pretend(discover())
+    result = CliRunner().invoke(main, ["info", "odd", "--kind", "pruner"])
+    assert result.exit_code == status
+    assert output in " ".join(result.output.split())
+
+
 def test_a_model_no_backend_handles_says_what_is_installed():
     with pytest.raises(pruners.NoBackend, match=r"type builtins\.str.*numpy"):
         registry.backend_for("not a model")
+
+
+class Tensor:
+    """As a framework's array: only its module says so."""
+
+    __module__ = "torch._tensor"
+
+
+class Parameter(Tensor):
+    """As a user's own class of tensors."""
+
+    __module__ = "__main__"
+
+
+ARRAY = np.ones((2, 2))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            {"a": ARRAY, "b": [1.0, 2.0]},
+            "builtins.dict. Its entry 'b' is of type builtins.list; every value must be a numpy.ndarray.",
+        ),
+        (
+            OrderedDict(a=ARRAY, s=np.float64(3)),
+            "OrderedDict. Its entry 's' is of type numpy.float64; every value must be a numpy.ndarray.",
+        ),
+        (
+            {"fc.weight": Tensor()},
+            "Its entry 'fc.weight' is of type torch._tensor.Tensor; "
+            "pass the torch.nn.Module itself, not its state_dict.",
+        ),
+        (
+            {"w": Parameter()},
+            "type __main__.Parameter; pass the torch.nn.Module itself, not its state_dict.",
+        ),
+        ({}, "It is empty; pass a dict of NumPy arrays by name."),
+    ],
+    ids=["list", "scalar", "state-dict", "derived", "empty"],
+)
+def test_a_dict_that_is_no_model_says_which_entry_is_wrong(model, message):
+    with pytest.raises(pruners.NoBackend) as caught:
+        registry.backend_for(model)
+    assert str(caught.value).endswith(message)
+
+
+def test_a_dict_of_arrays_without_the_backend_of_arrays_says_what_to_install(discover, pretend):
+    pretend(discover())
+    with pytest.raises(pruners.NoBackend, match="type builtins.dict. pip install pruners-numpy"):
+        registry.backend_for({"w": ARRAY})
 
 
 def test_listing_loads_no_array_library_and_is_light():

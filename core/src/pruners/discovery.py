@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint
@@ -30,6 +31,11 @@ class BadPlugin(PrunersError):
 
 class MissingFramework(PrunersError):
     """A backend is installed and its framework is not."""
+
+
+def told(error: BaseException) -> str:
+    """Return an error as ``TypeName: message``, in one line however long it is."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 @frozen
@@ -64,8 +70,8 @@ class Failure:
 
     @property
     def cause(self) -> str:
-        """The error as ``TypeName: message``."""
-        return f"{type(self.error).__name__}: {self.error}"
+        """The error as ``TypeName: message``, in one line."""
+        return told(self.error)
 
     def __str__(self) -> str:
         """Distribution, version, entry point and cause in one line."""
@@ -90,7 +96,7 @@ class Installed:
         Raises
         ------
         PluginConflict
-            If two distributions provide the name.
+            If the name is provided more than once.
         BrokenPlugin
             If the package of that name is installed and broken; the cause is chained.
         UnknownName
@@ -154,6 +160,8 @@ def _load(entry: EntryPoint) -> Iterator[Plugin | Failure]:
     except BaseException as error:  # a plugin may even call sys.exit while it is imported
         yield evolve(blank, error=error)
         return
+    for name in _undecorated(manager, module):
+        yield evolve(blank, error=BadPlugin(f"{name} is ignored; decorate it with @pruners.hookimpl"))
     for hook, kind in HOOKS.items():
         if any(impl.plugin is module for impl in getattr(manager.hook, hook).get_hookimpls()):
             yield from _call(manager, hook, kind, blank)
@@ -170,7 +178,7 @@ def _manager(module: object) -> pluggy.PluginManager:
             near = difflib.get_close_matches(name, HOOKS, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise BadPlugin(f"unknown hook {name!r}.{hint} The hooks are {', '.join(HOOKS)}.")
-    if not written:
+    if not written and not _undecorated(manager, module):
         plugin = getattr(module, "__name__", repr(module))
         raise BadPlugin(
             f"{plugin} implements no hook; decorate one of {', '.join(HOOKS)} with @pruners.hookimpl"
@@ -178,20 +186,41 @@ def _manager(module: object) -> pluggy.PluginManager:
     return manager
 
 
+def _undecorated(manager: pluggy.PluginManager, module: object) -> list[str]:
+    """Return the hooks a module defines and does not mark as such: pluggy passes over them in silence."""
+    if not inspect.ismodule(module):
+        return []
+    return [
+        name
+        for name in HOOKS
+        if inspect.isfunction(found := vars(module).get(name))
+        and found.__module__ == module.__name__
+        and manager.parse_hookimpl_opts(module, name) is None
+    ]
+
+
 def _call(
     manager: pluggy.PluginManager, hook: str, kind: type[Spec], blank: Failure
-) -> Iterator[Plugin | Failure]:
+) -> list[Plugin | Failure]:
+    """Return what one hook offers; after an error, what it offered before stays."""
+    outcomes: list[Plugin | Failure] = []
     try:
-        for specs in getattr(manager.hook, hook)():
+        # pluggy leaves out a result that is None.
+        for specs in getattr(manager.hook, hook)() or [None]:
+            if not isinstance(specs, Iterable) or isinstance(specs, str):
+                raise BadPlugin(f"{hook} must yield {kind.__name__}, it returned {specs!r}; use 'yield'")
             for spec in specs:
                 if not isinstance(spec, kind):
                     raise BadPlugin(f"{hook} must yield {kind.__name__}, it yielded {spec!r}")
-                yield _usable(spec, blank)
-    except Exception as error:
-        yield evolve(blank, error=_first_argument(error))
+                outcomes.append(_usable(spec, blank))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a hook may call sys.exit as well
+        outcomes.append(evolve(blank, error=_first_argument(error)))
+    return outcomes
 
 
-def _first_argument(error: Exception) -> Exception:
+def _first_argument(error: BaseException) -> BaseException:
     """Return attrs' validation errors, which carry a tuple, with their message alone."""
     if isinstance(error, (TypeError, ValueError)) and len(error.args) > 1:
         return type(error)(error.args[0]).with_traceback(error.__traceback__)
@@ -209,7 +238,7 @@ def _usable(spec: Spec, blank: Failure) -> Plugin | Failure:
 
 
 def _settle(plugins: list[Plugin]) -> tuple[list[Plugin], list[Failure]]:
-    """Take away every name that two plugins claim, and say which distributions do."""
+    """Take away every name that is claimed more than once, and say which distributions do it."""
     claims: dict[tuple[str, str], list[Plugin]] = defaultdict(list)
     for plugin in plugins:
         claims[plugin.kind, plugin.name].append(plugin)
@@ -218,8 +247,16 @@ def _settle(plugins: list[Plugin]) -> tuple[list[Plugin], list[Failure]]:
         if len(claimants) == 1:
             usable += claimants
             continue
-        by = " and ".join(sorted({f"{plugin.distribution} {plugin.version}" for plugin in claimants}))
-        error = PluginConflict(f"{kind} {name!r} is provided by {by}; uninstall one of them.")
-        for plugin in claimants:
-            conflicts.append(Failure(plugin.distribution, plugin.version, name, error, concerns=(kind, name)))
+        origins = sorted({(plugin.distribution, plugin.version) for plugin in claimants})
+        error = PluginConflict(f"{kind} {name!r} {_claimed(origins, len(claimants))}")
+        for origin in origins:
+            conflicts.append(Failure(*origin, name, error, concerns=(kind, name)))
     return usable, conflicts
+
+
+def _claimed(origins: list[tuple[str, str]], times: int) -> str:
+    by = " and ".join(f"{distribution} {version}" for distribution, version in origins)
+    if len(origins) > 1:
+        return f"is provided by {by}; uninstall one of them."
+    often = "twice" if times == 2 else f"{times} times"
+    return f"is provided {often} by the package {by}; it must provide a name once."

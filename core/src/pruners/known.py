@@ -24,3 +24,6 @@ PACKAGES = {
 
 FRAMEWORKS = {"numpy": "pruners-numpy", "torch": "pruners-torch"}
 """Top-level module of a model's type -> the package with its backend."""
+
+MODELS = {"torch": "the torch.nn.Module itself, not its state_dict"}
+"""Top-level module of a framework -> what to pass where parts of its model were passed."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
-from .discovery import Failure, Installed, Plugin, discover
+from .discovery import BadPlugin, Failure, Installed, Plugin, discover, told
 from .errors import BrokenPlugin, NoBackend, OptionError
-from .known import FRAMEWORKS
+from .known import FRAMEWORKS, MODELS
 from .protocols import Backend, Pattern, Pruner, Scheduler
 from .specs import BackendSpec, resolve
 
@@ -24,7 +25,9 @@ __all__ = [
     "backend_for",
     "discover",
     "installed",
+    "load",
     "make",
+    "options_of",
     "pattern",
     "pruner",
     "schedule",
@@ -51,20 +54,53 @@ def make(kind: str, name: str, options: dict[str, Any]) -> Any:
     """Build the plugin of this kind and name with options, or say which option is wrong."""
     plugin = installed().find(kind, name)
     label = f"{kind} {name!r}"
-    try:
-        factory = resolve(plugin.spec.factory)
-    except Exception as error:
-        where = f"{plugin.distribution} {plugin.version}"
-        raise BrokenPlugin(f"{label} of {where} cannot be loaded: {type(error).__name__}: {error}") from error
+    factory = load(plugin)
     _check_options(label, factory, options)
     try:
         return factory(**options)
+    except KeyboardInterrupt:
+        raise
     except (TypeError, ValueError) as error:
         raise OptionError(f"{label}: {error.args[0] if error.args else error}") from error
+    except BaseException as error:  # a plugin may even call sys.exit
+        raise _broken(plugin, "made", error) from error
 
 
-def _check_options(label: str, factory: Any, options: dict[str, Any]) -> None:
-    signature = inspect.signature(factory)
+def load(plugin: Plugin) -> Callable[..., Any]:
+    """Return what makes the plugin, imported where its spec has it as text; else raise BrokenPlugin."""
+    try:
+        factory = resolve(plugin.spec.factory)
+        if not callable(factory):
+            raise BadPlugin(f"the factory {plugin.spec.factory!r} is {factory!r}, which cannot be called")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _broken(plugin, "loaded", error) from error
+    return factory
+
+
+def _broken(plugin: Plugin, done: str, error: BaseException) -> BrokenPlugin:
+    origin = f"{plugin.distribution} {plugin.version}"
+    return BrokenPlugin(f"{plugin.kind} {plugin.name!r} of {origin} cannot be {done}: {told(error)}")
+
+
+def options_of(factory: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
+    """Return a factory's options by name; None where Python does not know them, as for many built-ins."""
+    signature = _signature(factory)
+    return signature.parameters if signature else None
+
+
+def _signature(factory: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(factory)
+    except (TypeError, ValueError):
+        return None
+
+
+def _check_options(label: str, factory: Callable[..., Any], options: dict[str, Any]) -> None:
+    signature = _signature(factory)
+    if signature is None:
+        return
     try:
         signature.bind(**options)
     except TypeError as error:
@@ -94,10 +130,8 @@ def pruner(name: str, **options: Any) -> Pruner:
 
     Raises
     ------
-    UnknownName, PluginConflict, BrokenPlugin
-        If no usable pruner has this name.
-    OptionError
-        If an option is unknown or out of range.
+    UnknownName, PluginConflict, BrokenPlugin, OptionError
+        If no usable pruner has this name; if an option is unknown or out of range.
 
     Examples
     --------
@@ -126,10 +160,8 @@ def schedule(name: str, **options: Any) -> Scheduler:
 
     Raises
     ------
-    UnknownName, PluginConflict, BrokenPlugin
-        If no usable schedule has this name.
-    OptionError
-        If an option is unknown or out of range.
+    UnknownName, PluginConflict, BrokenPlugin, OptionError
+        If no usable schedule has this name; if an option is unknown or out of range.
 
     Examples
     --------
@@ -159,10 +191,8 @@ def pattern(name: str, **options: Any) -> Pattern:
 
     Raises
     ------
-    UnknownName, PluginConflict, BrokenPlugin
-        If no usable pattern has this name.
-    OptionError
-        If an option is unknown or out of range.
+    UnknownName, PluginConflict, BrokenPlugin, OptionError
+        If no usable pattern has this name; if an option is unknown or out of range.
 
     Examples
     --------
@@ -180,30 +210,60 @@ def _backend(plugin: Plugin) -> Backend:
 
 def backend_for(model: object) -> Backend:
     """Return the backend that handles `model`; a framework not yet imported is never asked."""
-    backends = [plugin for plugin in installed().plugins if isinstance(plugin.spec, BackendSpec)]
-    # A backend that names no framework module takes what no framework claims, so it is asked last.
-    backends.sort(key=lambda plugin: not plugin.spec.modules)  # type: ignore[union-attr]
     broken: list[BrokenPlugin] = []
-    for plugin in backends:
-        if all(module in sys.modules for module in plugin.spec.modules):  # type: ignore[union-attr]
-            try:
-                backend = _backend(plugin)
-            except BrokenPlugin as error:  # another backend may still handle the model
-                broken.append(error)
-                continue
-            if backend.handles(model):
-                return backend
+    for backend in _backends(broken):
+        if backend.handles(model):
+            return backend
     raise broken[0] if broken else NoBackend(_no_backend(model))
 
 
+def _backends(broken: list[BrokenPlugin]) -> Iterator[Backend]:
+    """Make the backends whose frameworks are imported, one by one; what cannot be made joins `broken`."""
+    backends = [plugin for plugin in installed().plugins if isinstance(plugin.spec, BackendSpec)]
+    # A backend that names no framework module takes what no framework claims, so it is asked last.
+    backends.sort(key=lambda plugin: not plugin.spec.modules)  # type: ignore[union-attr]
+    for plugin in backends:
+        if all(module in sys.modules for module in plugin.spec.modules):  # type: ignore[union-attr]
+            try:
+                yield _backend(plugin)
+            except BrokenPlugin as error:  # another backend may still handle the model
+                broken.append(error)
+
+
 def _no_backend(model: object) -> str:
-    kind = type(model)
-    text = f"no installed backend handles a model of type {kind.__module__}.{kind.__qualname__}."
-    for parent in kind.__mro__:
-        package = FRAMEWORKS.get(parent.__module__.partition(".")[0])
-        name = package.removeprefix("pruners-") if package else ""
-        if package and name not in installed().names("backend"):
+    text = f"no installed backend handles a model of type {_type_name(model)}."
+    if isinstance(model, Mapping):
+        return f"{text} {_wrong_entry(model)}"
+    names = ", ".join(installed().names("backend")) or "none; pip install pruners-numpy"
+    return f"{text} {_missing(_roots(model)) or f'Installed backends: {names}.'}"
+
+
+def _missing(roots: list[str]) -> str:
+    """Say what to install for the first of these frameworks that has a backend, and it is not there."""
+    for root in roots:
+        package = FRAMEWORKS.get(root)
+        if package and package.removeprefix("pruners-") not in installed().names("backend"):
             broken = [str(failure) for failure in installed().failures if failure.distribution == package]
-            return f"{text} {'; '.join(broken) or f'pip install {package}'}"
-    names = installed().names("backend")
-    return f"{text} Installed backends: {', '.join(names) or 'none; pip install pruners-numpy'}."
+            return "; ".join(broken) or f"pip install {package}"
+    return ""
+
+
+def _wrong_entry(model: Mapping[Any, Any]) -> str:
+    for name, value in model.items():
+        if any(backend.handles({name: value}) for backend in _backends([])):
+            continue
+        entry = f"Its entry {name!r} is of type {_type_name(value)};"
+        for root in _roots(value):
+            if root in MODELS:
+                return f"{entry} pass {MODELS[root]}."
+        return _missing(["numpy"]) or f"{entry} every value must be a numpy.ndarray."
+    return "Its values do not go together." if model else "It is empty; pass a dict of NumPy arrays by name."
+
+
+def _roots(thing: object) -> list[str]:
+    """Return the top-level modules that the type of `thing`, and what it derives from, are from."""
+    return [kind.__module__.partition(".")[0] for kind in type(thing).__mro__]
+
+
+def _type_name(thing: object) -> str:
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"

@@ -21,8 +21,12 @@ _factory = validators.or_(
 _text = validators.instance_of(str)
 
 
-def _names(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(value)
+def _names(value: str | Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _needs(value: str | Iterable[str]) -> frozenset[str]:
+    return frozenset(_names(value))
 
 
 def _known_needs(_: Any, __: Any, value: frozenset[str]) -> None:
@@ -41,7 +45,7 @@ class PrunerSpec:
     factory: Factory = field(validator=_factory)
     summary: str = field(default="", validator=_text)
     paper: str = field(default="", validator=_text)
-    needs: frozenset[str] = field(default=frozenset(), converter=frozenset, validator=_known_needs)
+    needs: frozenset[str] = field(default=frozenset(), converter=_needs, validator=_known_needs)
 
 
 @frozen(kw_only=True)

@@ -21,18 +21,10 @@ KINDS = ("pruner", "schedule", "pattern", "backend")
 @click.option("--kind", type=click.Choice(KINDS), help="Needed only where two kinds share a name.")
 def info(name: str, kind: str | None) -> None:
     """Show what the plugin NAME does, its options with defaults, its paper and what it needs."""
-    from ..errors import BrokenPlugin
-    from ..specs import resolve
+    from ..registry import load
 
     for plugin in _find(name, kind):
-        try:
-            factory = resolve(plugin.spec.factory)
-        except Exception as error:
-            origin = f"{plugin.distribution} {plugin.version}"
-            raise BrokenPlugin(
-                f"{plugin.kind} {name!r} of {origin} cannot be loaded: {type(error).__name__}: {error}"
-            ) from error
-        _print(plugin, factory)
+        _print(plugin, load(plugin))
 
 
 def _find(name: str, kind: str | None) -> list[Plugin]:
@@ -64,6 +56,7 @@ def _print(plugin: Plugin, factory: Callable[..., Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from ..registry import options_of
     from ._common import show
 
     spec = plugin.spec
@@ -76,9 +69,11 @@ def _print(plugin: Plugin, factory: Callable[..., Any]) -> None:
     ):
         if words:
             click.echo(f"{label}{words}")
-    options = inspect.signature(factory).parameters
+    options = options_of(factory)
     if not options:
-        click.echo("No options.")
+        click.echo(
+            "No options." if options is not None else "Its options are not known: it has no signature."
+        )
         return
     meanings = described(inspect.getdoc(factory) or "")
     table = Table(box=box.SIMPLE_HEAD)
