@@ -107,7 +107,7 @@ def test_a_rule_that_reaches_nothing_lists_near_names(rule, message):
         ({"budget": "ekr"}, "'budget' must be in"),
         ({"budget": "erk", "scope": "model"}, r"budget='erk' shares out one sparsity in scope='layer'"),
         ({"budget": "erk", "sparsity": {"a": 0.5}}, "budget='erk' shares out one sparsity"),
-        ({"min_keep": 1.5}, "'min_keep' must be <class 'int'>"),
+        ({"min_keep": 1.5}, "'min_keep' must be a whole number, got 1.5"),
         ({"sparsity": "much"}, r"could not convert string to float"),
     ],
 )

@@ -16,7 +16,7 @@ class UnknownName(PrunersError, LookupError):
 
 
 class PluginConflict(PrunersError):
-    """Two installed distributions provide the same name."""
+    """A name is provided twice, by two installed distributions or by one."""
 
 
 class BrokenPlugin(PrunersError):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from attrs import field, frozen, validators
 
 from .errors import RuleError
+from .options import integer, whole
 from .protocols import Layer, Pattern, Pruner, Scheduler
 from .selection import BUDGETS, NORMALISERS, rounding_rule
 
@@ -118,7 +119,7 @@ class Rule:
     )
     rounding: Any = field(kw_only=True, default="floor", converter=_rounding, validator=_known_rounding)
     normaliser: str = field(kw_only=True, default="none", validator=validators.in_(NORMALISERS))
-    min_keep: int = field(kw_only=True, default=1, validator=[validators.instance_of(int), validators.ge(0)])
+    min_keep: int = field(kw_only=True, default=1, converter=integer, validator=whole(0))
     budget: str = field(kw_only=True, default="uniform", validator=validators.in_(BUDGETS))
     types: tuple[str, ...] = field(kw_only=True, default=(), converter=_globs)
     exclude: bool | tuple[str, ...] = field(kw_only=True, default=(), converter=_exclude)
