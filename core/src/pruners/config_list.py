@@ -61,8 +61,9 @@ def rules_from_config_list(
     -----
     A ramp is the schedule ``agp`` in the form NNI published, counted in epochs: call
     ``pruning.epoch(e)`` at the start of every epoch. It reaches `final_sparsity` in epoch
-    ``end_epoch - 1`` at the latest, or in epoch `end_epoch` where the ramp is shorter than `frequency`. A rule that matches no layer is an error when it is attached, where
-    the earlier tools went on silently.
+    ``end_epoch - 1`` at the latest, or in epoch `end_epoch` where it is shorter than `frequency`.
+    A rule that matches no layer is an error when it is attached, where the earlier tools went on
+    silently.
 
     References
     ----------
