@@ -131,7 +131,7 @@ def masking(run: Run, repeats: int = 5) -> float | None:
     times = []
     for _ in range(repeats):
         start = time.process_time()
-        keeper.apply()
+        keeper._after_step(run.optimizer, (), {})  # what the optimizer's hook does after each step
         times.append(time.process_time() - start)
     return statistics.median(times)
 
