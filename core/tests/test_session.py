@@ -174,6 +174,8 @@ def broken_states():
             r"other rules\. Saved: other\. Now: .*Level",
         ),
         ("prepared", edit(lambda s: s.update(prepared=3)), "damaged"),
+        ("fewer rules", edit(lambda s: s.update(prepared=[])), "has 0 rules at work, this session 1"),
+        ("before time", edit(lambda s: s.update(time=-5)), "time -5, it cannot be negative"),
     ]
 
 
@@ -307,3 +309,17 @@ def test_saving_arrays(tmp_path, suffix):
         loaded = load_file(path)
     for name, array in model.items():
         np.testing.assert_array_equal(loaded[name], array)
+
+
+def halves(n, s):
+    return n // 2, "lower"
+
+
+@pytest.mark.parametrize("rounding", [halves, ["multiple", 8], ("multiple", 8)], ids=str)
+def test_a_state_is_taken_up_again_under_every_kind_of_rounding(rounding):
+    rule = pruners.Rule(sparsity=0.5, rounding=rounding)
+    state = pruners.attach(arrays(), rule).state_dict()
+    assert " at 0x" not in json.dumps(state), "an address would be another in the next process"
+    again = pruners.attach(arrays(), pruners.Rule(sparsity=0.5, rounding=rounding))
+    again.load_state_dict(json.loads(json.dumps(state)))
+    assert again.state_dict() == state
