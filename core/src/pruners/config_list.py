@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import registry
 from .errors import OptionError, PrunersError
+from .options import percent_hint
 from .protocols import Allocates
 
 if TYPE_CHECKING:
@@ -169,9 +170,9 @@ def _strength(entry: Mapping[str, Any], path: str, pruner: Any) -> float:
 def _fraction(entry: Mapping[str, Any], key: str, path: str, default: float = 0.0) -> float:
     value = entry.get(key, default)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-        percent = type(value) in (int, float) and 1 < value < 100
-        hint = f": {value:g} % is {value / 100:g}" if percent else ""
-        raise OptionError(f"{path}.{key}: must be a fraction of zeros in [0, 1), got {value!r}{hint}")
+        raise OptionError(
+            f"{path}.{key}: must be a fraction of zeros in [0, 1), got {value!r}{percent_hint(value)}"
+        )
     return float(value)
 
 

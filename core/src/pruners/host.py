@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .selection.ranking import FLOATS
+
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 _CHUNK = 1 << 16
 
@@ -31,7 +33,7 @@ def zero_pruned(array: np.ndarray, mask: np.ndarray) -> None:
 
 def is_float(dtype: np.dtype[Any]) -> bool:
     """Return whether weights of this dtype can be pruned: float16, bfloat16, float32 or float64."""
-    return dtype.name in ("float16", "bfloat16", "float32", "float64")
+    return dtype.name in FLOATS
 
 
 def count_zeros(array: np.ndarray) -> int:

@@ -1,4 +1,4 @@
-"""What fields of options share: whole numbers of every kind, kept as Python's own."""
+"""What options share: whole numbers of every kind, kept as Python's own; a hint for percentages."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ def whole(least: int | None = None) -> Callable[[Any, Attribute[Any], Any], None
             raise OptionError(f"{attribute.name!r} must be >= {least}: {value}")
 
     return check
+
+
+def percent_hint(value: Any) -> str:
+    """Return what to write for a number that was meant as a percentage, empty where it was not."""
+    meant = type(value) in (int, float) and 1 < value < 100
+    return f": {value:g} % is {value / 100:g}" if meant else ""
 
 
 def _is_whole(value: Any) -> bool:

@@ -38,7 +38,7 @@ class Plan:
 
     def due(self, steps: Iterable[int]) -> bool:
         """Return whether any layer's schedule recomputes its mask at any of `steps`."""
-        return any(is_due(schedule, step) for step in steps for schedule in set_of(self.schedules))
+        return any(is_due(schedule, step) for step in steps for schedule in _distinct(self.schedules))
 
     def select(
         self,
@@ -94,7 +94,7 @@ class Plan:
     def note(self, name: str, step: int) -> str:
         """Return what a report says of one layer: pruner, pattern, the sparsity asked for now."""
         pattern = "" if self.pattern is None else f", {type(self.pattern).__name__.lower()}"
-        return f"{self.named.name}{pattern}, asked {self.schedules[name].sparsity(step):.4g}"
+        return f"{self.named.name}{pattern}, asked {sparsity_at(self.schedules[name], step):.4g}"
 
 
 def resume(
@@ -105,7 +105,7 @@ def resume(
     return attrs.evolve(plan, schedules=schedules, prepared=prepared, initial=initial)
 
 
-def set_of(schedules: Mapping[str, Scheduler]) -> list[Scheduler]:
+def _distinct(schedules: Mapping[str, Scheduler]) -> list[Scheduler]:
     """Return the distinct schedules of a mapping, in order."""
     return list({id(schedule): schedule for schedule in schedules.values()}.values())
 

@@ -13,6 +13,7 @@ from attrs import fields, frozen
 from . import registry
 from .config_list import rules_from_config_list
 from .errors import PrunersError, RecipeError
+from .options import percent_hint
 from .protocols import Allocates, Bounded
 from .written import At, Entry, NamedPart, load, structured
 
@@ -159,8 +160,7 @@ def _check_range(rule: Rule, path: str) -> None:
         raise At(f"{path}.pruner", _message(error)) from error
     if not isinstance(pruner, Allocates):
         where, sparsity = next(iter(above.items()))
-        hint = f": {sparsity:g} % is {sparsity / 100:g}" if 1 < sparsity < 100 else ""
-        raise At(where, f"must be a fraction in [0, 1), got {sparsity:g}{hint}")
+        raise At(where, f"must be a fraction in [0, 1), got {sparsity:g}{percent_hint(sparsity)}")
 
 
 def _check_end(rule: Rule, path: str) -> None:

@@ -15,7 +15,6 @@ from .protocols import Layer, Pattern, Pruner, Scheduler
 from .selection import BUDGETS, NORMALISERS, rounding_rule
 
 Match = str | Sequence[str] | Callable[[Layer], bool]
-WILD = frozenset("*?[")
 
 
 def _globs(value: Any) -> Any:

@@ -17,6 +17,7 @@ from .errors import OptionError
 from .host import zero_pruned
 from .protocols import Allocates
 from .rules import Rule, assign
+from .scheduling import as_part
 from .scoring import Scorer, as_pruner, blaming
 from .selection import choose_masks
 from .sensitivities import LayerSensitivity, Sensitivities
@@ -108,7 +109,7 @@ def sensitivity(
     scorer = Scorer(opened, as_pruner(pruner), names, data, loss)
     wanted = _ascending(sparsities, scorer)
     scorer = evolve(scorer, prepared=scorer.prepare())
-    chosen = registry.pattern(pattern) if isinstance(pattern, str) else pattern
+    chosen = as_part("pattern", pattern, ("mask", "check"))
     with _counter(progress, 1 + len(names) * len(wanted)) as count:
 
         def measure() -> float:

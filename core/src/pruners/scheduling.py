@@ -9,6 +9,7 @@ from attrs import frozen
 
 from . import registry
 from .errors import OptionError, PrunerFailed, PrunersError, RuleError
+from .options import percent_hint
 from .protocols import Allocates, Bounded, OpenModel, Scheduler
 from .rules import Rule
 from .scoring import NamedPruner
@@ -120,8 +121,8 @@ def _final(rule: Rule, opened: OpenModel, name: str) -> float | None:
 
 def _in_range(named: NamedPruner, name: str, sparsity: float | None) -> None:
     if sparsity is not None and sparsity >= 1 and not isinstance(named.pruner, Allocates):
-        hint = f"{sparsity:g} % is {sparsity / 100:g}" if 1 < sparsity < 100 else "1 would leave nothing"
-        raise OptionError(f"sparsity of {name!r} must be a fraction in [0, 1), got {sparsity}: {hint}")
+        hint = percent_hint(sparsity) or ": 1 would leave nothing"
+        raise OptionError(f"sparsity of {name!r} must be a fraction in [0, 1), got {sparsity}{hint}")
 
 
 def _between(rule: Rule, base: Scheduler | None, initial: float | None, final: float | None) -> Scheduler:

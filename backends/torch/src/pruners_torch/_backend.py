@@ -66,7 +66,7 @@ class TorchModel:
         loss: Loss | None = None,
         prepared: Mapping[str, float] | None = None,
     ) -> TorchView:
-        """Return the read-only view a pruner scores."""
+        """Return the view a pruner scores; within `guard` it is read-only."""
         tensors = {name: self._canonical(name) for name in names}
         return TorchView(self.model, self.parameters, tensors, prepared or {}, data, loss)
 

@@ -68,11 +68,6 @@ def attempt(check: Check, case: Any, expected: str | None = None) -> Record:
     return Record(name, "passed")
 
 
-def promise(check: Check) -> str:
-    """Return what the check's docstring promises."""
-    return _doc(check).partition("On failure:")[0].strip()
-
-
 def advice(check: Check) -> str:
     """Return what the check's docstring says to do on failure."""
     return " ".join(_doc(check).partition("On failure:")[2].split())
