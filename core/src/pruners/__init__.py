@@ -18,19 +18,23 @@ from .errors import (
     PatternError,
     PatternLimit,
     PluginConflict,
+    ProofError,
     PrunerFailed,
     PrunersError,
     ReadOnlyError,
     RecipeError,
+    RemovalError,
     RuleError,
     ScoreError,
     SkipLayer,
     SkippedLayer,
     StateError,
+    TraceError,
     UnknownName,
 )
 from .hooks import hookimpl
 from .protocols import (
+    Adjusts,
     Allocates,
     Backend,
     Bounded,
@@ -44,6 +48,8 @@ from .protocols import (
     Prepares,
     Pruner,
     Scheduler,
+    Traceable,
+    Traced,
     View,
 )
 from .registry import installed, pattern, pruner, schedule
@@ -80,6 +86,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "Adjusts",
     "Allocates",
     "Backend",
     "BackendSpec",
@@ -103,6 +110,7 @@ __all__ = [
     "Plugin",
     "PluginConflict",
     "Prepares",
+    "ProofError",
     "Pruner",
     "PrunerFailed",
     "PrunerSpec",
@@ -111,6 +119,7 @@ __all__ = [
     "ReadOnlyError",
     "Recipe",
     "RecipeError",
+    "RemovalError",
     "Report",
     "Rule",
     "RuleError",
@@ -122,6 +131,9 @@ __all__ = [
     "SkippedLayer",
     "Sparsity",
     "StateError",
+    "TraceError",
+    "Traceable",
+    "Traced",
     "UnknownName",
     "Update",
     "View",

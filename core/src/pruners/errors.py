@@ -63,6 +63,18 @@ class StateError(PrunersError, ValueError):
     """A saved state does not belong to this session."""
 
 
+class TraceError(PrunersError, RuntimeError):
+    """A model could not be run on its example inputs, or not be recorded; the cause is chained."""
+
+
+class RemovalError(PrunersError, RuntimeError):
+    """Channels cannot be removed as asked; the model is as it was."""
+
+
+class ProofError(RemovalError):
+    """The smaller model fails or computes something else than the masked one; all was undone."""
+
+
 class PatternLimit(UserWarning):
     """A pattern cannot reach the sparsity it was asked for and stops at its own limit."""
 

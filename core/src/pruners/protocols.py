@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .selection.ranking import Ranking
+    from .structure.plan import Coordinates, Removed, RemovalPlan
+    from .structure.program import Attribute, LiteralSize, Program
 
 Array = Any
+Form = Literal["module", "graph"]
+"""How a smaller model is handed back: the user's own module cut in place, or as an exported graph."""
+MODES = ("eval", "train")
+"""The modes a model is run in to find what hangs together."""
 Unit = Literal["weight", "channel"]
 Stream = Generator[tuple[Any, ...], None, None]
 """What `View.activations` yields: ``(layer, z)`` or ``(layer, z, dz)``."""
@@ -66,6 +72,27 @@ class View(Protocol):
         """
         ...
 
+    def activated(self) -> Stream:
+        """Yield ``(layer, a)`` batch by batch: the layer's output past its normalisation and nonlinearity.
+
+        Of a convolution followed by a batch norm and a ReLU, `a` ``(batch, channel, ...)`` is
+        what the ReLU gives; of a layer followed by neither, its own output.
+        """
+        ...
+
+    def consumers(self, layer: str, locations: int = 10, seed: int = 0) -> Stream:
+        """Yield ``(reader, weight, patches)`` batch by batch: who reads this layer's channels, and what.
+
+        `weight` ``(out, channel, position)`` is the part of the reader's weight that meets the
+        layer's channels, `patches` ``(sample, channel, position)`` what its windows saw at
+        `locations` places per example, drawn from `seed`.
+        """
+        ...
+
+    def scales(self) -> Mapping[str, Array]:
+        """Return the scale (channel,) of the batch norm that directly reads each layer, where there is one."""
+        ...
+
     def gradients(self) -> Mapping[str, Array]:
         """Return the mean loss gradient of each weight over the calibration batches."""
         ...
@@ -93,6 +120,19 @@ class Allocates(Protocol):
 
     def allocate(self, view: View, sparsity: float) -> Mapping[str, float]:
         """Return the sparsity of each layer, in [0, 1), for the asked strength `sparsity`."""
+        ...
+
+
+@runtime_checkable
+class Adjusts(Protocol):
+    """Optional, for pruners that repair what remains after a removal."""
+
+    def adjust(self, view: View, kept: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
+        """
+        Return new weights ``{name: (out, in, *kernel)}`` for any parameters, full size.
+
+        `kept` says for each scored layer which output channels stay: bool ``(out,)``.
+        """
         ...
 
 
@@ -223,6 +263,60 @@ class OpenModel(Protocol):
 
     def save(self, path: str) -> None:
         """Write the weights to a file that this framework's users can read."""
+        ...
+
+
+@runtime_checkable
+class Traceable(Protocol):
+    """Optional, for open models whose channels can be removed."""
+
+    def trace(self, example_inputs: Any, *, form: Form = "module", modes: Sequence[str] = MODES) -> Traced:
+        """
+        Record one forward pass per mode; buffers, flags and random state are left as they were.
+
+        `example_inputs` are the positional arguments as a tuple, a mapping of keyword arguments, or
+        one input. Raises `pruners.TraceError` where the model does not run.
+        """
+        ...
+
+
+class Traced(Protocol):
+    """One model's recorded forward passes, and the means to make it smaller."""
+
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """The recorded passes by mode, "eval" first."""
+        ...
+
+    @property
+    def literals(self) -> Sequence[LiteralSize]:
+        """Sizes that the user's code hands to operations; empty where all can be rewritten."""
+        ...
+
+    @property
+    def attributes(self) -> Mapping[Attribute, int]:
+        """The integers in the model that `literals` mention, as they are now."""
+        ...
+
+    def values(self, wanted: Mapping[str, int], data: Iterable[Any], loss: Loss | None = None) -> Stream:
+        """Yield ``(name, array)`` for recorded values of the "eval" program, batch by batch."""
+        ...
+
+    def remove(
+        self,
+        plan: RemovalPlan,
+        coordinates: Coordinates,
+        *,
+        optimizer: Any = None,
+        copies: Sequence[Any] = (),
+        tolerance: float | None = None,
+    ) -> Removed:
+        """
+        Make the model smaller and prove it, or leave everything as it was.
+
+        `copies` are models of the same structure (moving averages) that are cut alike.
+        Raises `pruners.ProofError` where the smaller model fails or differs, naming the module.
+        """
         ...
 
 

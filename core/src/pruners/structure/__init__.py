@@ -1,0 +1,1 @@
+"""The dependency engine: what must leave together when a channel leaves, on any framework."""
