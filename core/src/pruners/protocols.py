@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .selection.ranking import Ranking
-    from .structure.plan import Coordinates, Removed, RemovalPlan
+    from .structure.plan import Coordinates, RemovalPlan, Removed
     from .structure.program import Attribute, LiteralSize, Program
 
 Array = Any
@@ -90,7 +90,7 @@ class View(Protocol):
         ...
 
     def scales(self) -> Mapping[str, Array]:
-        """Return the scale (channel,) of the batch norm that directly reads each layer, where there is one."""
+        """Return the scale (channel,) of the batch norm that directly reads a layer, where there is one."""
         ...
 
     def gradients(self) -> Mapping[str, Array]:

@@ -59,9 +59,41 @@ NONE = -1
 """Stands for an input that is absent."""
 
 KINDS = frozenset(
-    """elementwise conv contract attention batch_norm layer_norm group_norm reduce along window reshape
-    transpose squeeze unsqueeze expand tile concat stack split slice flip select pad gather embedding write
-    scatter pixel_shuffle unfold fold like opaque whole""".split()
+    [
+        "elementwise",
+        "conv",
+        "contract",
+        "attention",
+        "batch_norm",
+        "layer_norm",
+        "group_norm",
+        "reduce",
+        "along",
+        "window",
+        "reshape",
+        "transpose",
+        "squeeze",
+        "unsqueeze",
+        "expand",
+        "tile",
+        "concat",
+        "stack",
+        "split",
+        "slice",
+        "flip",
+        "select",
+        "pad",
+        "gather",
+        "embedding",
+        "write",
+        "scatter",
+        "pixel_shuffle",
+        "unfold",
+        "fold",
+        "like",
+        "opaque",
+        "whole",
+    ]
 )
 
 
@@ -81,6 +113,10 @@ class Place:
         return f"{self.operation or 'operation'} in {self.module or 'the model'}{at}"
 
 
+NOWHERE = Place()
+"""A place that is not known."""
+
+
 @frozen(eq=False)
 class Op:
     """One operation."""
@@ -89,7 +125,7 @@ class Op:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Mapping[str, Any] = field(factory=dict)
-    place: Place = Place()
+    place: Place = NOWHERE
 
 
 @frozen(eq=False)
@@ -149,7 +185,7 @@ class Program:
         if kind not in KINDS:
             raise ValueError(f"unknown operation kind {kind!r}; known: {', '.join(sorted(KINDS))}")
         outputs = tuple(self._value(shape) for shape in shapes)
-        self.ops.append(Op(kind, tuple(inputs), outputs, options, place or Place()))
+        self.ops.append(Op(kind, tuple(inputs), outputs, options, place or NOWHERE))
         return outputs
 
     def call(self, module: str, input: int, output: int) -> None:

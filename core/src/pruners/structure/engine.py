@@ -1,0 +1,176 @@
+"""From recorded passes to groups: which coordinates of which parameters leave together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from attrs import define, field, frozen
+
+from . import movement  # noqa: F401  (registers its rules)
+from .groups import Group, Member, find_groups
+from .labels import FROZEN, Axes, Axis, Classes, Labels, Reason
+from .program import Constant, LiteralSize, Place, Program
+from .rules import RULES, Walk
+from .sites import Site, Sites
+
+_TRIES = 3
+"""How often choices that led to nothing are revised."""
+
+
+@frozen(eq=False)
+class Structure:
+    """What a model's recorded passes say about its channels."""
+
+    programs: Mapping[str, Program]
+    groups: tuple[Group, ...]
+    classes: Classes
+    _axes: Mapping[str, Mapping[int, Axes]]
+    unruled: tuple[Place, ...]
+    """Operations without a rule: their inputs are kept whole."""
+
+    @property
+    def size(self) -> int:
+        """One more than the largest root."""
+        return len(self.classes.root)
+
+    def labels(self, mode: str, value: int) -> tuple[Axis, ...]:
+        """Return the roots per axis of a recorded value; 0 or None where it stays."""
+        return tuple(self.classes.of(axis) for axis in self._axes[mode][value])
+
+    def parameter(self, name: str) -> tuple[Axis, ...]:
+        """Return the roots per stored axis of a parameter or buffer."""
+        for mode, program in self.programs.items():
+            if name in program.parameters:
+                return self.labels(mode, program.parameters[name])
+        raise KeyError(name)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Every parameter and buffer, in the model's order."""
+        return tuple(dict.fromkeys(name for each in self.programs.values() for name in each.parameters))
+
+    def reasons(self, mode: str, value: int, axis: int) -> list[Reason]:
+        """Return why coordinates of an axis stay."""
+        return self.classes.reasons(self._axes[mode][value][axis])
+
+
+@define(eq=False)
+class _Attempt:
+    """One walk over all programs with one choice of axes."""
+
+    labels: Labels
+    sites: Sites
+    walks: dict[str, Walk] = field(factory=dict)
+    unruled: list[Place] = field(factory=list)
+
+
+def analyse(
+    programs: Mapping[str, Program],
+    *,
+    weights: Mapping[str, int],
+    ignore: Iterable[str] = (),
+    literals: Sequence[LiteralSize] = (),
+    heads: str = "width",
+) -> Structure:
+    """
+    Return what hangs together in a model.
+
+    Parameters
+    ----------
+    programs : {mode: Program}
+        The recorded passes; what any of them ties is tied.
+    weights : {parameter: stored axis}
+        The layers that can be scored and the stored axis of their output channels.
+    ignore : iterable of str
+        Parameters to keep whole.
+    literals : sequence of LiteralSize
+        Sizes in the code; those that nothing can change are kept.
+    heads : {"width", "heads"}
+        What to shorten where channels are parted into heads.
+    """
+    attempt = _walk(programs, Sites(heads), set(ignore), literals)
+    classes = attempt.labels.solve()
+    for _ in range(_TRIES):
+        dead = _dead(attempt, classes)
+        if not dead:
+            break
+        other = _walk(programs, attempt.sites.revised(dead), set(ignore), literals)
+        solved = other.labels.solve()
+        if np.count_nonzero(solved.root) <= np.count_nonzero(classes.root):
+            break
+        attempt, classes = other, solved
+    axes = {mode: walk.axes for mode, walk in attempt.walks.items()}
+    groups = find_groups(programs, axes, classes, _alive(attempt, classes), weights)
+    return Structure(programs, groups, classes, axes, tuple(attempt.unruled))
+
+
+def _walk(
+    programs: Mapping[str, Program], sites: Sites, ignore: set[str], literals: Sequence[LiteralSize]
+) -> _Attempt:
+    attempt = _Attempt(Labels(), sites)
+    shared: dict[str, Axes] = {}
+    for mode, program in programs.items():
+        walk = attempt.walks[mode] = Walk(attempt.labels, sites, program.shapes)
+        _start(program, walk, shared)
+        for op in program.ops:
+            outputs = RULES[op.kind](walk, op)
+            walk.axes.update(zip(op.outputs, outputs, strict=True))
+            if op.kind == "opaque":
+                attempt.unruled.append(op.place)
+        for value in program.results:
+            for axis in walk.axes[value]:
+                attempt.labels.freeze(axis, Reason("is returned by the model"))
+    for name in ignore & shared.keys():
+        for axis in shared[name]:
+            attempt.labels.freeze(axis, Reason("is to be ignored"))
+    for literal in literals:
+        _keep_constant(attempt, literal)
+    return attempt
+
+
+def _start(program: Program, walk: Walk, shared: dict[str, Axes]) -> None:
+    """Give labels to parameters (shared between programs) and constants; nothing to what is outside."""
+    produced = {value for op in program.ops for value in op.outputs}
+    for name, value in program.parameters.items():
+        if name not in shared:
+            shared[name] = [walk.labels.fresh(length) for length in program.shapes[value]]
+        walk.axes[value] = list(shared[name])
+    for value in program.constants:
+        walk.axes[value] = [walk.labels.fresh(length) for length in program.shapes[value]]
+    for value, shape in enumerate(program.shapes):
+        if value not in walk.axes and value not in produced:
+            walk.axes[value] = [None] * len(shape)
+
+
+def _keep_constant(attempt: _Attempt, literal: LiteralSize) -> None:
+    if isinstance(literal.expression, Constant):
+        axis = attempt.walks[literal.mode].axes[literal.value][literal.axis]
+        if axis is not None:
+            counted = axis[literal.start : literal.stop : literal.step]
+            reason = Reason(f"has its size {literal.expression.value} written in the code", literal.place)
+            attempt.labels.freeze(counted, reason)
+
+
+def _dead(attempt: _Attempt, classes: Classes) -> set[Site]:
+    """Return the sites whose carrier ended up kept whole."""
+    return {
+        site
+        for site, carriers in attempt.sites.carriers.items()
+        if not any(classes.root[carrier].any() for carrier in carriers)
+    }
+
+
+def _alive(attempt: _Attempt, classes: Classes) -> np.ndarray:
+    """Return which roots some weight produces and some operation sums over."""
+    made, read = np.zeros(len(classes.root), bool), np.zeros(len(classes.root), bool)
+    for walk in attempt.walks.values():
+        for mark, axes in ((made, walk.produced), (read, walk.consumed)):
+            if axes:
+                mark[classes.root[np.concatenate(axes)]] = True
+    alive: np.ndarray = made & read
+    alive[FROZEN] = False
+    return alive
+
+
+__all__ = ["Group", "Member", "Structure", "analyse"]
