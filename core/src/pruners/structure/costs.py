@@ -1,0 +1,97 @@
+"""Parameters and multiply-accumulates of a network with some channels gone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from attrs import frozen
+
+from .engine import Structure
+from .labels import Axis
+from .program import NONE, Op, Program
+
+_Factor = tuple[int, tuple[int, ...]]
+"""A constant and the indices of the counted vectors it is multiplied with."""
+
+
+@frozen(eq=False)
+class Costs:
+    """
+    Counts parameters and MACs for any choice of channels, from one recorded pass.
+
+    One MAC is one multiplication and one addition in a convolution, a matrix product or an
+    attention; norms, activations and biases are not counted.
+    """
+
+    _vectors: tuple[np.ndarray, ...]
+    _parameters: tuple[_Factor, ...]
+    _macs: tuple[_Factor, ...]
+
+    def parameters(self, removed: np.ndarray) -> int:
+        """Return the number of parameters when the roots `removed` (bool, (root,)) are gone."""
+        return self._total(self._parameters, removed)
+
+    def macs(self, removed: np.ndarray) -> int:
+        """Return the MACs of one forward pass on the recorded inputs when `removed` are gone."""
+        return self._total(self._macs, removed)
+
+    def _total(self, terms: Iterable[_Factor], removed: np.ndarray) -> int:
+        counts = [int(np.count_nonzero(~removed[vector])) for vector in self._vectors]
+        return sum(constant * math.prod(counts[index] for index in indices) for constant, indices in terms)
+
+
+def costs(structure: Structure, names: Iterable[str], mode: str = "eval") -> Costs:
+    """Return the costs of the parameters `names` and of the pass recorded in `mode`."""
+    known: dict[bytes, int] = {}
+    vectors: list[np.ndarray] = []
+
+    def factor(axes: Iterable[tuple[int, Axis]]) -> _Factor:
+        constant, indices = 1, []
+        for length, axis in axes:
+            if axis is None:
+                constant *= length
+                continue
+            key = axis.tobytes()
+            if key not in known:
+                known[key] = len(vectors)
+                vectors.append(axis)
+            indices.append(known[key])
+        return constant, tuple(indices)
+
+    program = structure.programs[mode]
+    wanted = set(names)
+    sizes = [
+        factor(_sized(structure, mode, program, value))
+        for name, value in program.parameters.items()
+        if name in wanted
+    ]
+    macs = [factor(axes) for op in program.ops for axes in _products(structure, mode, program, op)]
+    return Costs(tuple(vectors), tuple(sizes), tuple(macs))
+
+
+def _sized(structure: Structure, mode: str, program: Program, value: int) -> list[tuple[int, Axis]]:
+    return list(zip(program.shapes[value], structure.labels(mode, value), strict=True))
+
+
+def _products(structure: Structure, mode: str, program: Program, op: Op) -> list[list[tuple[int, Axis]]]:
+    """Return, for each product an operation computes, the axes whose lengths multiply to its MACs."""
+    if op.kind == "conv":
+        inner = op.inputs[0] if op.options.get("transposed") else op.outputs[0]
+        return [
+            [
+                *_sized(structure, mode, program, inner),
+                *_sized(structure, mode, program, op.inputs[1])[1:],
+            ]
+        ]
+    if op.kind == "contract":
+        lengths: dict[str, tuple[int, Axis]] = {}
+        letters = op.options["spec"].split("->")[0].split(",")
+        for names, value in zip(letters, op.inputs, strict=True):
+            lengths.update(zip(names, _sized(structure, mode, program, value), strict=True))
+        return [list(lengths.values())]
+    if op.kind == "attention" and NONE not in op.inputs[:3]:
+        query, key, value = (_sized(structure, mode, program, each) for each in op.inputs[:3])
+        return [[*query, key[2]], [*query[:3], value[2], value[3]]]
+    return []
