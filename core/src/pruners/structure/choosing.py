@@ -170,9 +170,14 @@ def _removed(
     structure: Structure, scores: Mapping[str, np.ndarray], amount: Amount, share: float | dict[str, float]
 ) -> np.ndarray:
     rankings = {group.name: Ranking(group.name, scores[group.name]) for group in structure.groups}
-    scope = "model" if amount.count is not None else amount.scope
-    options = {"normaliser": amount.normaliser, "min_keep": amount.min_keep} if scope == "model" else {}
-    masks = choose_masks(rankings, share, scope=scope, rounding=amount.rounding, **options).masks
+    masks = choose_masks(
+        rankings,
+        share,
+        scope="model" if amount.count is not None else amount.scope,
+        rounding=amount.rounding,
+        normaliser=amount.normaliser,
+        min_keep=amount.min_keep,
+    ).masks
     removed = np.zeros(structure.size, bool)
     for group in structure.groups:
         kept = _limited(group, masks[group.name], scores[group.name], amount)
@@ -217,13 +222,14 @@ def _within(
         )
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        removed = (
-            _removed(structure, scores, amount, middle) if _reachable(structure, amount, middle) else None
-        )
-        if removed is not None and count(removed) > target:
+        if not _reachable(structure, amount, middle):
+            high = middle
+            continue
+        removed = _removed(structure, scores, amount, middle)
+        if count(removed) > target:
             low = middle
         else:
-            high, best = middle, best if removed is None else removed
+            high, best = middle, removed
     return best
 
 

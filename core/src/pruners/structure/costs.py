@@ -92,6 +92,6 @@ def _products(structure: Structure, mode: str, program: Program, op: Op) -> list
             lengths.update(zip(names, _sized(structure, mode, program, value), strict=True))
         return [list(lengths.values())]
     if op.kind == "attention" and NONE not in op.inputs[:3]:
-        query, key, value = (_sized(structure, mode, program, each) for each in op.inputs[:3])
-        return [[*query, key[2]], [*query[:3], value[2], value[3]]]
+        query, keys, values = (_sized(structure, mode, program, each) for each in op.inputs[:3])
+        return [[*query, keys[2]], [*query[:3], values[2], values[3]]]
     return []
