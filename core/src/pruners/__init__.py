@@ -60,27 +60,34 @@ if TYPE_CHECKING:
     from .attaching import attach
     from .config_list import rules_from_config_list
     from .recipes import Recipe, recipe
+    from .removals import Removal
+    from .removing import remove
     from .reports import Report, report
     from .rules import Rule
     from .scan import Sensitivities, sensitivity
     from .session import Pruning, Sparsity, Update
+    from .storage.models import load, save
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "Pruning": "session",
     "Recipe": "recipes",
+    "Removal": "removals",
     "Report": "reports",
     "Rule": "rules",
     "Sensitivities": "scan",
     "Sparsity": "session",
     "Update": "session",
     "attach": "attaching",
+    "load": "storage.models",
     "masks": "api",
     "prune": "api",
     "recipe": "recipes",
+    "remove": "removing",
     "report": "reports",
     "rules_from_config_list": "config_list",
+    "save": "storage.models",
     "scores": "api",
     "sensitivity": "scan",
 }
@@ -119,6 +126,7 @@ __all__ = [
     "ReadOnlyError",
     "Recipe",
     "RecipeError",
+    "Removal",
     "RemovalError",
     "Report",
     "Rule",
@@ -140,13 +148,16 @@ __all__ = [
     "attach",
     "hookimpl",
     "installed",
+    "load",
     "masks",
     "pattern",
     "prune",
     "pruner",
     "recipe",
+    "remove",
     "report",
     "rules_from_config_list",
+    "save",
     "schedule",
     "scores",
     "sensitivity",

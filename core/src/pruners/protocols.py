@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .selection.ranking import Ranking
+    from .storage.tensors import ModelState, Sizes, StoredTensor
     from .structure.plan import Coordinates, RemovalPlan, Removed
     from .structure.program import Attribute, LiteralSize, Program
 
@@ -267,8 +268,25 @@ class OpenModel(Protocol):
 
 
 @runtime_checkable
-class Traceable(Protocol):
+class Ranked(Protocol):
+    """Optional, for open models of frameworks that train on several ranks."""
+
+    def ranks(self) -> int:
+        """Return how many ranks share the work; 1 where there is no process group."""
+        ...
+
+    def averaged(self, scores: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Return float64 scores averaged over all ranks: the same everywhere."""
+        ...
+
+
+@runtime_checkable
+class Traceable(OpenModel, Protocol):
     """Optional, for open models whose channels can be removed."""
+
+    def run(self, example_inputs: Any) -> None:
+        """Run the model once in evaluation mode, to the end of its work; nothing is changed."""
+        ...
 
     def trace(self, example_inputs: Any, *, form: Form = "module", modes: Sequence[str] = MODES) -> Traced:
         """
@@ -316,6 +334,33 @@ class Traced(Protocol):
 
         `copies` are models of the same structure (moving averages) that are cut alike.
         Raises `pruners.ProofError` where the smaller model fails or differs, naming the module.
+        """
+        ...
+
+
+@runtime_checkable
+class Storable(Protocol):
+    """Optional, for open models that `pruners.save` and `pruners.load` can put in files."""
+
+    @property
+    def root(self) -> Any:
+        """The user's own model, under any wrappers."""
+        ...
+
+    def state(self) -> ModelState:
+        """
+        Return everything that goes into a file; tensors are copied when they are read.
+
+        Raises `pruners.StateError` where something of the model's state is no plain tensor.
+        """
+        ...
+
+    def restore(self, tensors: Mapping[str, StoredTensor], sizes: Sizes) -> None:
+        """
+        Put tensors of any shape, by the first name of each, and integers in place of the model's own.
+
+        Every tensor is read before the first is put in; on any error the model is as it was.
+        Parameters keep their identity where the framework allows it, and their device.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from attrs import define, field, frozen
@@ -28,6 +28,8 @@ class Structure:
     _axes: Mapping[str, Mapping[int, Axes]]
     unruled: tuple[Place, ...]
     """Operations without a rule: their inputs are kept whole."""
+    parted: bool = False
+    """Whether an axis was parted where another choice of carrier was possible."""
 
     @property
     def size(self) -> int:
@@ -69,9 +71,10 @@ def analyse(
     programs: Mapping[str, Program],
     *,
     weights: Mapping[str, int],
-    ignore: Iterable[str] = (),
+    ignore: Mapping[str, int | None] | None = None,
     literals: Sequence[LiteralSize] = (),
     heads: str = "width",
+    rescales: bool = False,
 ) -> Structure:
     """
     Return what hangs together in a model.
@@ -82,36 +85,45 @@ def analyse(
         The recorded passes; what any of them ties is tied.
     weights : {parameter: stored axis}
         The layers that can be scored and the stored axis of their output channels.
-    ignore : iterable of str
-        Parameters to keep whole.
+    ignore : {parameter: stored axis or None}
+        Axes to keep whole; None: every axis of the parameter.
     literals : sequence of LiteralSize
         Sizes in the code; those that nothing can change are kept.
     heads : {"width", "heads"}
         What to shorten where channels are parted into heads.
+    rescales : bool
+        Whether the backend can keep an attention's scale when the width of its heads changes.
     """
-    attempt = _walk(programs, Sites(heads), set(ignore), literals)
+
+    def walk(sites: Sites) -> _Attempt:
+        return _walk(programs, _Attempt(Labels(), sites), ignore or {}, literals, rescales)
+
+    attempt = walk(Sites(heads))
     classes = attempt.labels.solve()
     for _ in range(_TRIES):
         dead = _dead(attempt, classes)
         if not dead:
             break
-        other = _walk(programs, attempt.sites.revised(dead), set(ignore), literals)
+        other = walk(attempt.sites.revised(dead))
         solved = other.labels.solve()
         if np.count_nonzero(solved.root) <= np.count_nonzero(classes.root):
             break
         attempt, classes = other, solved
     axes = {mode: walk.axes for mode, walk in attempt.walks.items()}
     groups = find_groups(programs, axes, classes, _alive(attempt, classes), weights)
-    return Structure(programs, groups, classes, axes, tuple(attempt.unruled))
+    return Structure(programs, groups, classes, axes, tuple(attempt.unruled), bool(attempt.sites.chosen))
 
 
 def _walk(
-    programs: Mapping[str, Program], sites: Sites, ignore: set[str], literals: Sequence[LiteralSize]
+    programs: Mapping[str, Program],
+    attempt: _Attempt,
+    ignore: Mapping[str, int | None],
+    literals: Sequence[LiteralSize],
+    rescales: bool,
 ) -> _Attempt:
-    attempt = _Attempt(Labels(), sites)
     shared: dict[str, Axes] = {}
     for mode, program in programs.items():
-        walk = attempt.walks[mode] = Walk(attempt.labels, sites, program.shapes)
+        walk = attempt.walks[mode] = Walk(attempt.labels, attempt.sites, program.shapes, rescales=rescales)
         _start(program, walk, shared)
         for op in program.ops:
             outputs = RULES[op.kind](walk, op)
@@ -121,9 +133,10 @@ def _walk(
         for value in program.results:
             for axis in walk.axes[value]:
                 attempt.labels.freeze(axis, Reason("is returned by the model"))
-    for name in ignore & shared.keys():
-        for axis in shared[name]:
-            attempt.labels.freeze(axis, Reason("is to be ignored"))
+    for name, only in ignore.items():
+        for index, axis in enumerate(shared.get(name, ())):
+            if only is None or index == only:
+                attempt.labels.freeze(axis, Reason("is to be ignored"))
     for literal in literals:
         _keep_constant(attempt, literal)
     return attempt

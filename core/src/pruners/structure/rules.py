@@ -38,7 +38,8 @@ class Walk:
     """Axes that a weight gives: a unit needs one."""
     consumed: list[np.ndarray] = field(factory=list)
     """Axes that are summed over with a weight or another activation: a unit needs one."""
-    groupings: dict[str, str] = field(factory=dict)
+    rescales: bool = False
+    """Whether an attention's scale can be kept when its width changes."""
 
     def inputs(self, op: Op) -> list[Axes]:
         """Return the axes of the inputs that are there."""
@@ -171,6 +172,8 @@ def _attention(walk: Walk, op: Op) -> list[Axes]:
     (qb, qh, ql, qd), (kb, kh, kl, kd), (vb, vh, vl, vd) = (walk.axes[value] for value in (q, k, v))
     heads = _heads(walk, op, qh, walk.join(op, kh, vh))
     batch = walk.join(op, walk.join(op, qb, kb), vb)
+    if op.options.get("scale") is None and not walk.rescales:
+        walk.freeze(op, "sets the scale of an attention", qd, kd)
     walk.consume(walk.join(op, qd, kd), walk.join(op, kl, vl))
     for mask in (value for value in rest if value != NONE):
         shape = (*walk.shape(q)[:3], walk.shape(k)[2])

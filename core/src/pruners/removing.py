@@ -1,0 +1,179 @@
+"""Remove whole channels: trace, score, choose, cut, prove."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from .errors import RemovalError
+from .protocols import MODES, Form, Loss, Pruner, Traceable
+from .registry import backend_for
+from .removal_work import Cutting, Heads, Work
+from .removals import Latency, Removal, measure_latency
+from .scoring import as_pruner
+from .structure.choosing import Amount, Reduction
+from .structure.plan import Removed
+
+
+def remove(
+    model: Any,
+    pruner: str | Pruner = "filter-norm",
+    *,
+    example_inputs: Any,
+    sparsity: float | Mapping[str, float] | None = None,
+    count: int | None = None,
+    budget: Literal["channels", "parameters", "macs"] = "channels",
+    scope: Literal["layer", "model"] = "layer",
+    normaliser: str = "none",
+    rounding: Any = "floor",
+    reduction: Reduction = "mean",
+    min_keep: int = 1,
+    round_to: int = 1,
+    bounds: Mapping[str, float] | None = None,
+    ignore: str | Iterable[str] = (),
+    data: Iterable[Any] | None = None,
+    loss: Loss | None = None,
+    optimizer: Any = None,
+    copies: Sequence[Any] = (),
+    form: Form = "module",
+    heads: Heads = "auto",
+    modes: Sequence[str] = MODES,
+    strict: bool = False,
+    distributed: bool | None = None,
+    tolerance: float | None = None,
+    measure: int = 5,
+) -> Removal:
+    """
+    Remove whole channels, so that the model is really smaller, and prove that it computes the same.
+
+    Parameters
+    ----------
+    model : object
+        A model of a backend that can trace; it is cut in place (``form="module"``).
+    pruner : str or Pruner, default "filter-norm"
+        What ranks channels. One that scores weights gives a channel the mean of its weights' scores.
+    example_inputs : tuple, mapping, or one input
+        What the model is called with: positional arguments, keyword arguments, or one argument.
+    sparsity : float or {layer: float}
+        Fraction to remove, in [0, 1): of each group's channels, of all channels
+        (``scope="model"``), or of what `budget` names.
+    count : int, optional
+        Instead of `sparsity`: this many channels, the lowest scores of the whole model.
+    budget : {"channels", "parameters", "macs"}, default "channels"
+        What `sparsity` is a fraction of.
+    scope : {"layer", "model"}, default "layer"
+        Rank inside each group of channels, or all together.
+    normaliser, rounding
+        As in `pruners.Rule`; `normaliser` makes groups comparable in scope "model".
+    reduction : {"mean", "sum", "max", "min", "l2"}, default "mean"
+        How channels that must leave together share one score.
+    min_keep, round_to : int, default 1
+        Channels every group keeps at least; kept counts are rounded up to a multiple.
+    bounds : {layer pattern: float}, optional
+        Largest fraction that may leave a group with such a layer.
+    ignore : str or iterable of str, optional
+        Layers, modules or parameters (patterns allowed) whose output channels all stay.
+    data, loss
+        For pruners that look at data, as in `pruners.scores`.
+    optimizer : object or list, optional
+        Keeps every parameter and the state of the surviving channels.
+    copies : sequence of models, optional
+        Moving averages and the like: cut as the model is.
+    form : {"module", "graph"}, default "module"
+        Cut the user's own module in place; or hand back an exported graph in which every size is
+        rewritten and leave the user's module as it is.
+    heads : {"auto", "width", "heads"}, default "auto"
+        What attention loses: width of every head, or whole heads. "auto" takes the width where
+        the result can be proved, and heads otherwise.
+    modes : sequence of str, default ("eval", "train")
+        Modes the model is run in to find what hangs together.
+    strict : bool, default False
+        Whether an operation without a rule is an error; otherwise its inputs stay whole.
+    distributed : bool, optional
+        Whether scores are averaged over the ranks of an initialised process group, so that every
+        rank removes the same channels; by default, where there is one.
+    tolerance : float, optional
+        Largest relative difference that counts as equal; the backend chooses by precision.
+    measure : int, default 5
+        Rounds in which the latency of both models is measured; 0 measures nothing.
+
+    Returns
+    -------
+    Removal
+        The smaller model, the plan, the proof, and a report of what was kept whole and why.
+
+    Raises
+    ------
+    NoBackend, UnknownName, OptionError, NeedsData, ScoreError, PrunerFailed
+        When the model or a part is not usable.
+    TraceError
+        If the model does not run on `example_inputs`.
+    ProofError
+        If the smaller model would compute something else.
+    RemovalError
+        If nothing can be removed, or, with ``strict=True``, for an operation without a rule.
+
+    Notes
+    -----
+    Whatever is raised, the model is as it was. Ties: the lower channel leaves first.
+
+    What "the same" means: the smaller model equals the masked one, in which every coordinate of
+    the removed channels is zero; a layer norm or group norm of the masked model normalises over
+    the kept features only.
+
+    Examples
+    --------
+    >>> import torch, pruners
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    >>> removal = pruners.remove(model, "filter-norm", sparsity=0.5, example_inputs=torch.ones(1, 4))
+    >>> model
+    Sequential(
+      (0): Linear(in_features=4, out_features=4, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=4, out_features=2, bias=True)
+    )
+    """
+    amount = Amount(
+        sparsity=sparsity,
+        count=count,
+        budget=budget,
+        scope=scope,
+        normaliser=normaliser,
+        rounding=rounding,
+        min_keep=min_keep,
+        round_to=round_to,
+        bounds=bounds or {},
+    )
+    opened = _traceable(model)
+    work = Work(opened, as_pruner(pruner), amount, reduction, data, loss, distributed)
+    dense = measure_latency(lambda: opened.run(example_inputs), measure) if measure else None
+    with work.timing("analysis"):
+        work.traced = opened.trace(example_inputs, form=form, modes=modes)
+    options = Cutting(optimizer, copies, tolerance, strict, _patterns(ignore), form)
+    removed = work.remove(options, heads)
+    latency = _compared(dense, removed, example_inputs, measure)
+    return work.removal(removed, form, latency)
+
+
+def _traceable(model: Any) -> Traceable:
+    backend = backend_for(model)
+    opened = backend.open(model)
+    if not isinstance(opened, Traceable):
+        raise RemovalError(
+            f"backend {backend.name!r} cannot trace a model, so channels cannot be removed; masks can be "
+            "made with pruners.prune"
+        )
+    return opened
+
+
+def _patterns(ignore: str | Iterable[str]) -> tuple[str, ...]:
+    return (ignore,) if isinstance(ignore, str) else tuple(ignore)
+
+
+def _compared(
+    dense: Latency | None, removed: Removed, example_inputs: Any, rounds: int
+) -> tuple[Latency, Latency] | None:
+    if dense is None:
+        return None
+    smaller = _traceable(removed.model)
+    return dense, measure_latency(lambda: smaller.run(example_inputs), rounds)
