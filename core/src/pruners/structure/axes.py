@@ -20,12 +20,11 @@ def output_axes(layers: Mapping[str, Layer], programs: Mapping[str, Program]) ->
         for name, value in program.parameters.items()
         if value == op.inputs[1]
     }
-    axes = {
+    return {
         name: 1 if name in swapped else 0
         for name, layer in layers.items()
         if layer.default and len(layer.shape) > 1
     }
-    return axes
 
 
 def ignored_axes(
