@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -26,19 +28,25 @@ def averaged(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     if ranks() == 1:
         return dict(scores)
     names = list(scores)
-    shapes = [(name, scores[name].shape) for name in names]
-    everywhere: list[object] = [None] * ranks()
-    group.all_gather_object(everywhere, shapes)
-    if any(each != shapes for each in everywhere):
+    shapes = json.dumps([(name, scores[name].shape) for name in names])
+    digest = np.frombuffer(hashlib.sha256(shapes.encode()).digest(), np.uint8).copy()
+    first, *others = _gathered(digest)
+    if any(not torch.equal(first, other) for other in others):
         raise ScoreError("ranks scored different layers: every rank must hold the same model")
-    device = _device()
-    mine = torch.from_numpy(np.concatenate([scores[name].ravel() for name in names])).to(device)
+    mine = np.concatenate([scores[name].ravel() for name in names])
+    total = torch.stack(_gathered(mine)).sum(0) / ranks()
+    group.broadcast(total, src=0)
+    host = total.cpu().numpy()
+    cut = np.split(host, np.cumsum([scores[name].size for name in names])[:-1])
+    return {name: part.reshape(scores[name].shape) for name, part in zip(names, cut, strict=True)}
+
+
+def _gathered(array: np.ndarray) -> list[torch.Tensor]:
+    """Return every rank's array of the same shape, in the order of ranks."""
+    mine = torch.from_numpy(array).to(_device())
     parts = [torch.empty_like(mine) for _ in range(ranks())]
     group.all_gather(parts, mine)
-    total = torch.stack(parts).sum(0) / ranks()
-    group.broadcast(total, src=0)
-    cut = np.split(total.cpu().numpy(), np.cumsum([scores[name].size for name in names])[:-1])
-    return {name: part.reshape(scores[name].shape) for name, part in zip(names, cut, strict=True)}
+    return parts
 
 
 def _device() -> torch.device:
