@@ -12,6 +12,9 @@ from attrs import define, field, frozen
 
 from pruners import Layer, NeedsData, OptionError
 from pruners.host import is_float, zero_pruned
+from pruners.storage.tensors import ModelState, Sizes, StoredTensor
+
+from . import _storage
 
 
 @frozen
@@ -115,6 +118,19 @@ class NumpyModel:
         if gradients:
             raise OptionError("mask_gradients=True needs a framework with gradients; NumPy has none")
         return NumpyKeeper(self.arrays, _slots(optimizer), dict(masks))
+
+    @property
+    def root(self) -> Any:
+        """The mapping or object itself."""
+        return self.model
+
+    def state(self) -> ModelState:
+        """Return everything that goes into a file."""
+        return _storage.state(self.model, self.arrays)
+
+    def restore(self, tensors: Mapping[str, StoredTensor], sizes: Sizes) -> None:
+        """Put arrays of any shape and integers in place of the model's own: all of it, or nothing."""
+        _storage.restore(self.model, self.arrays, tensors, sizes)
 
     def save(self, path: str) -> None:
         """Write the arrays to a ``.safetensors`` or an ``.npz`` file."""

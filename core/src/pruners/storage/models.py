@@ -1,0 +1,172 @@
+"""`pruners.save` and `pruners.load`: a model and its structure in one file, without pickle."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..errors import StateError
+from ..protocols import OpenModel, Storable
+from ..registry import backend_for
+from ..structure import history
+from .container import reading, write
+from .fitting import Fit
+from .manifest import Manifest
+from .tensors import to_array
+
+SUFFIX = ".safetensors"
+
+
+def save(model: Any, path: str | os.PathLike[str]) -> None:
+    """
+    Write a model's values and its structure to one safetensors file.
+
+    The tensors lie in it under the model's own names, so that any reader of safetensors finds
+    them; the header's metadata say, as JSON, which sizes the modules have and which indices a
+    removal has kept. Nothing is pickled.
+
+    Parameters
+    ----------
+    model : object
+        A model of any installed backend, dense, masked, or with channels removed. Wrappers for
+        compiling and data-parallel training are opened at the user's own module.
+    path : str or path-like
+        Where to write; ends in ".safetensors". A file that is there is replaced once the new one
+        is complete.
+
+    Raises
+    ------
+    NoBackend, StateError
+        If no backend handles or stores the model, it holds something that is no plain tensor, or
+        the file cannot be written; a file that was there is still there.
+
+    See Also
+    --------
+    pruners.load : Put what was saved into a freshly built model.
+
+    Notes
+    -----
+    Values are kept bit for bit: types, -0.0, the payloads of NaN. A tensor with several names is
+    stored once. One tensor at a time is copied to host memory. Buffers that the framework leaves
+    out of a model's state are stored where a removal has cut them.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np, pruners
+    >>> path = os.path.join(tempfile.mkdtemp(), "small.safetensors")
+    >>> pruners.save({"w": np.array([[3.0, 0.0]])}, path)
+    >>> pruners.load({"w": np.zeros((2, 2))}, path)
+    {'w': array([[3., 0.]])}
+    """
+    target = Path(path)
+    if target.suffix != SUFFIX:
+        raise StateError(f"cannot save to {str(target)!r}: the file's name must end in {SUFFIX!r}")
+    opened, backend = _opened(model)
+    state = opened.state()
+    kept = history.kept_of(opened.root)
+    left_out = state.transient - kept.keys()
+    tensors = {name: tensor for name, tensor in state.tensors.items() if name not in left_out}
+    shapes = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
+    manifest = Manifest(
+        backend=backend,
+        tensors=shapes,
+        aliases={name: first for name, first in state.aliases.items() if first in tensors},
+        transient={name: state.tensors[name].shape for name in sorted(left_out)},
+        sizes=state.sizes,
+        kept={name: axes for name, axes in kept.items() if name in tensors},
+    )
+    write(target, tensors, lambda sums: {**state.tags, **manifest.to_metadata(sums, __version__)})
+
+
+def load(model: Any, path: str | os.PathLike[str], *, strict: bool = True) -> Any:
+    """
+    Put a saved model's values and structure into a freshly built one, in place.
+
+    Parameters
+    ----------
+    model : object
+        A model of the same code, of any sizes: parameters are resized to those of the file and
+        keep their identity, and the integers its modules hold are set as they were.
+    path : str or path-like
+        What `pruners.save` wrote.
+    strict : bool, default True
+        Whether every name in the file must be in the model, and every name in the model in the
+        file. Otherwise what only one of them has is left alone.
+
+    Returns
+    -------
+    object
+        `model` itself.
+
+    Raises
+    ------
+    NoBackend, StateError
+        If there is no such file, it is damaged or of a later version, or it does not belong to
+        this model; the model is as it was.
+
+    See Also
+    --------
+    pruners.save : Write the file.
+
+    Notes
+    -----
+    Nothing in the file is executed, and the memory asked for is bounded by the file's length. Every
+    bit is held against a checksum, which finds damage, not forgery. Values get the types of the
+    file, and stay on the device where the model's were. An optimizer made before may hold state
+    of the old sizes: make it afterwards.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np, pruners
+    >>> path = os.path.join(tempfile.mkdtemp(), "small.safetensors")
+    >>> pruners.save({"w": np.ones((1, 3), np.float32)}, path)
+    >>> pruners.load({"w": np.zeros((4, 4))}, path)["w"].dtype
+    dtype('float32')
+    """
+    opened, backend = _opened(model)
+    with reading(Path(path)) as file:
+        manifest = Manifest.of(file)
+        _check_origin(manifest, backend, str(path))
+        fit = Fit(opened.state(), manifest, manifest.checked(file), str(path), strict)
+        opened.restore(fit.tensors(), fit.sizes())
+    history.replace(opened.root, manifest.kept)
+    return model
+
+
+def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], Manifest]:
+    """
+    Return the arrays of a saved model by name, and what the file says about them; with NumPy alone.
+
+    Raises
+    ------
+    StateError
+        If there is no such file, it is damaged or of a later version, or NumPy has no type for it.
+    """
+    with reading(Path(path)) as file:
+        manifest = Manifest.of(file)
+        return {name: to_array(name, each) for name, each in manifest.checked(file).items()}, manifest
+
+
+def _opened(model: Any) -> tuple[Storable, str]:
+    backend = backend_for(model)
+    opened: OpenModel = backend.open(model)
+    if not isinstance(opened, Storable):
+        raise StateError(f"models of the backend {backend.name!r} cannot be saved and loaded")
+    return opened, backend.name
+
+
+def _check_origin(manifest: Manifest, backend: str, path: str) -> None:
+    if manifest.form != "module":
+        raise StateError(
+            f"{path!r} holds a model in the form {manifest.form!r}, which cannot be put into a module"
+        )
+    if manifest.backend != backend:
+        raise StateError(
+            f"{path!r} was saved from a model of {manifest.backend!r}; this is one of {backend!r}"
+        )
