@@ -1,0 +1,168 @@
+"""Run a model on its example inputs, and leave everything as it was."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from attrs import define, field, frozen
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from .steps import tensors
+
+
+@frozen(eq=False)
+class Arguments:
+    """What a model is called with."""
+
+    positional: tuple[Any, ...]
+    named: Mapping[str, Any] = field(factory=dict)
+
+    @classmethod
+    def of(cls, example_inputs: Any) -> Arguments:
+        """Take a tuple as positional arguments, a mapping as keywords, anything else as one input."""
+        if isinstance(example_inputs, tuple):
+            return cls(example_inputs)
+        if isinstance(example_inputs, Mapping) and all(isinstance(name, str) for name in example_inputs):
+            return cls((), example_inputs)
+        return cls((example_inputs,))
+
+    def fresh(self) -> Arguments:
+        """Return copies that a model may write to."""
+        return self._mapped(lambda leaf: leaf.detach().clone())
+
+    def doubled(self) -> Arguments | None:
+        """Return a batch of two, each example twice; None unless every tensor is a batch of one."""
+        leaves = tensors((self.positional, dict(self.named)))
+        if not leaves or any(leaf.ndim == 0 or leaf.shape[0] != 1 for leaf in leaves):
+            return None
+        return self._mapped(lambda leaf: torch.cat((leaf, leaf)))
+
+    def call(self, model: nn.Module) -> Any:
+        """Return what the model gives."""
+        return model(*self.positional, **self.named)
+
+    def _mapped(self, function: Any) -> Arguments:
+        def each(leaf: Any) -> Any:
+            return function(leaf) if isinstance(leaf, Tensor) else leaf
+
+        return Arguments(tree_map(each, self.positional), tree_map(each, dict(self.named)))
+
+
+_CONTAINERS = (dict, list, set)
+
+
+@define(eq=False)
+class Snapshot:
+    """A model as it is now: its attributes, what they hold, its buffers."""
+
+    model: nn.Module
+    _attributes: list[tuple[dict[str, Any], dict[str, Any]]] = field(factory=list)
+    _contents: list[tuple[Any, Any]] = field(factory=list)
+    _buffers: list[tuple[Tensor, Tensor]] = field(factory=list)
+    _training: list[tuple[nn.Module, bool]] = field(factory=list)
+    saved: dict[int, tuple[Tensor, Tensor]] = field(factory=dict)
+    """Parameters that something wrote to, with what they were."""
+
+    def __attrs_post_init__(self) -> None:
+        for module in self.model.modules():
+            held = vars(module)
+            self._attributes.append((held, dict(held)))
+            self._contents += [
+                (value, value.copy()) for value in held.values() if isinstance(value, _CONTAINERS)
+            ]
+            self._training.append((module, module.training))
+        self._buffers = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
+
+    def keep(self, tensor: Tensor) -> None:
+        """Copy a tensor that is about to be written to."""
+        if id(tensor) not in self.saved:
+            self.saved[id(tensor)] = (tensor, tensor.detach().clone())
+
+    def restore(self) -> None:
+        """Put back whatever has changed."""
+        for container, contents in self._contents:
+            if not _same(container, contents):
+                container.clear()
+                (container.extend if isinstance(container, list) else container.update)(contents)
+        for held, before in self._attributes:
+            if not _same(held, before):
+                held.clear()
+                held.update(before)
+        for module, training in self._training:
+            if module.training != training:
+                module.training = training
+        with torch.no_grad():
+            for tensor, value in [*self._buffers, *self.saved.values()]:
+                if tensor.device.type != "meta" and not _equal(tensor, value):
+                    tensor.copy_(value)
+
+
+def _same(held: Any, before: Any) -> bool:
+    """Say whether a container holds the very same things in the same order."""
+    if len(held) != len(before):
+        return False
+    if isinstance(held, dict):
+        return all(a is b and held[a] is before[b] for a, b in zip(held, before, strict=True))
+    if isinstance(held, set):
+        return bool(held == before)
+    return all(a is b for a, b in zip(held, before, strict=True))
+
+
+def _equal(tensor: Tensor, value: Tensor) -> bool:
+    """Say whether two tensors have the same bits; NaN equals itself."""
+    if tensor.shape != value.shape:
+        return False
+    if torch.equal(tensor, value):
+        return True
+    nan = tensor.isnan()
+    return torch.equal(nan, value.isnan()) and torch.equal(tensor[~nan], value[~nan])
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[Snapshot]:
+    """Run a block; the model's attributes, buffers, flags and the random state are put back."""
+    snapshot = Snapshot(model)
+    places = {parameter.device for parameter in model.parameters()}
+    devices = sorted({place.index for place in places if place.type == "cuda"} - {None})
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield snapshot
+        finally:
+            snapshot.restore()
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Run a block without gradients, fused kernels of attention, compilation or cached casts."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    torch.clear_autocast_cache()
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.no_grad())
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            if "torch._dynamo" in sys.modules:
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        torch.clear_autocast_cache()
+
+
+def set_mode(model: nn.Module, mode: str) -> None:
+    """
+    Put a model in evaluation or training mode by its own methods.
+
+    `train` comes first: models empty by it what they keep for evaluation.
+    """
+    model.train()
+    if mode == "eval":
+        model.eval()
