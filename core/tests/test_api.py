@@ -125,13 +125,8 @@ def test_what_is_not_a_pruner_is_refused():
         def scores(self, view):
             return dict(view.weights)
 
-    class Channels(NoUnit):
-        unit = "channel"
-
     with pytest.raises(pruners.OptionError, match="must have unit = 'weight' or 'channel'.*None"):
         pruners.masks({"w": W}, NoUnit(), sparsity=0.5)
-    with pytest.raises(pruners.OptionError, match="scores whole channels"):
-        pruners.masks({"w": W}, Channels(), sparsity=0.5)
 
 
 def test_a_one_axis_array_must_be_named_in_full():

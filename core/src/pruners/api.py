@@ -22,9 +22,10 @@ def scores(
     match: Match = "*",
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
+    example_inputs: Any = None,
 ) -> dict[str, Any]:
     """
-    Return the score a pruner gives each weight; nothing is changed.
+    Return the score a pruner gives each weight, or each channel; nothing is changed.
 
     Parameters
     ----------
@@ -38,12 +39,16 @@ def scores(
         Calibration batches, for pruners that need them; read again at every call.
     loss : function, optional
         ``loss(model, batch) -> scalar``, for pruners that need gradients.
+    example_inputs : tuple, mapping, or one input, optional
+        What the model is run on once, for pruners that need to know how its layers hang
+        together; the first batch of `data` if left out.
 
     Returns
     -------
     dict of str to array
-        ``{parameter name: scores}``, arrays of the model's framework with the parameter's
-        shape; larger is kept.
+        ``{parameter name: scores}``, arrays of the model's framework; larger is kept. One score
+        per weight, in the parameter's shape; of pruners that score whole channels, one per output
+        channel, ``(out,)``.
 
     Raises
     ------
@@ -58,7 +63,7 @@ def scores(
     """
     opened = backend_for(model).open(model)
     (names,) = assign([Rule(match)], opened.layers)
-    scorer = Scorer(opened, as_pruner(pruner), names, data, loss)
+    scorer = Scorer(opened, as_pruner(pruner), names, data, loss, example_inputs=example_inputs)
     return {name: opened.native(name, ranking.values()) for name, ranking in scorer.rankings().items()}
 
 
@@ -76,6 +81,7 @@ def masks(
     budget: str = "uniform",
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
+    example_inputs: Any = None,
 ) -> dict[str, Any]:
     """
     Return the masks that pruning would give; nothing is changed.
@@ -87,10 +93,10 @@ def masks(
     pruner : str or Pruner, default "level"
         What ranks the weights.
     sparsity : float or {str: float}
-        Fraction of weights that become zero, in [0, 1); or one for each parameter.
+        Fraction of weights, or of channels, that become zero, in [0, 1); or one for each parameter.
     match, scope, pattern, rounding, normaliser, min_keep, budget
         As in `pruners.Rule`.
-    data, loss
+    data, loss, example_inputs
         For pruners that look at data, as in `pruners.scores`.
 
     Returns
@@ -106,7 +112,8 @@ def masks(
 
     Notes
     -----
-    Counts are exact under ties: equal scores go from the lowest index up.
+    Counts are exact under ties: equal scores go from the lowest index up. A pruner that scores
+    channels masks whole ones, and leaves every layer at least one.
 
     Examples
     --------
@@ -127,7 +134,7 @@ def masks(
         min_keep=min_keep,
         budget=budget,
     )
-    found = _one_shot(opened, rule, data, loss)
+    found = _one_shot(opened, rule, data, loss, example_inputs)
     return {name: opened.native(name, mask) for name, mask in found.items()}
 
 
@@ -137,6 +144,7 @@ def prune(
     *,
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
+    example_inputs: Any = None,
     **options: Any,
 ) -> Any:
     """
@@ -148,7 +156,7 @@ def prune(
         A model of any installed backend; its parameters keep their identity.
     pruner : str, Pruner, or rules
         What ranks the weights; or one or several `pruners.Rule` that say everything.
-    data, loss
+    data, loss, example_inputs
         For pruners that look at data, as in `pruners.scores`.
     **options
         The options of `pruners.Rule`: ``sparsity`` and, where wanted, ``match``, ``scope``,
@@ -178,19 +186,19 @@ def prune(
         rules = pruner
         if options:
             raise RuleError(f"rules say everything themselves: put {', '.join(options)} into the rule")
-    keeper = opened.keeper(_one_shot(opened, rules, data, loss))
+    keeper = opened.keeper(_one_shot(opened, rules, data, loss, example_inputs))
     keeper.apply()
     keeper.close()
     return model
 
 
 def _one_shot(
-    opened: OpenModel, rules: Any, data: Iterable[Any] | None, loss: Loss | None
+    opened: OpenModel, rules: Any, data: Iterable[Any] | None, loss: Loss | None, example_inputs: Any
 ) -> dict[str, np.ndarray]:
     """Return the masks of every rule at the end of its schedule."""
     found: dict[str, np.ndarray] = {}
-    for plan in make_plans(rules, opened, data=data, loss=loss):
-        selection = plan.select(opened, END, data=data, loss=loss)
+    for plan in make_plans(rules, opened, data=data, loss=loss, example_inputs=example_inputs):
+        selection = plan.select(opened, END, data=data, loss=loss, example_inputs=example_inputs)
         warn_skipped(selection.skipped)
         found.update(selection.masks)
     return found

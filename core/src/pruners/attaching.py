@@ -25,6 +25,7 @@ def attach(
     mask_gradients: bool = False,
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
+    example_inputs: Any = None,
 ) -> Pruning:
     """
     Start a pruning session on a model that is about to be trained.
@@ -48,6 +49,9 @@ def attach(
         Calibration batches for pruners that need them; read again at every update.
     loss : function, optional
         ``loss(model, batch) -> scalar``, for pruners that need gradients.
+    example_inputs : tuple, mapping, or one input, optional
+        What the model is run on once, for pruners that need to know how its layers hang
+        together; the first batch of `data` if left out.
 
     Returns
     -------
@@ -74,12 +78,17 @@ def attach(
         masks = {name: opened.read(name) != 0 for name, layer in opened.layers.items() if layer.default}
     else:
         initial = _zero_fractions(opened) if restore else None
-        plans = make_plans(rules, opened, initial=initial, data=data, loss=loss)
+        plans = make_plans(
+            rules, opened, initial=initial, data=data, loss=loss, example_inputs=example_inputs
+        )
         masks = _first_masks(opened, plans, restore)
     # Everything that can go wrong does so before the keeper touches model or optimizer.
-    selection = select_due(opened, plans, range(1), masks, skipped={}, data=data, loss=loss)
+    given = Inputs(model, data, loss, example_inputs)
+    selection = select_due(
+        opened, plans, range(1), masks, skipped={}, data=data, loss=loss, example_inputs=example_inputs
+    )
     keeper = opened.keeper(masks, optimizer=optimizer, gradients=mask_gradients)
-    pruning = Pruning(opened, plans, keeper, masks, Inputs(model, data, loss))
+    pruning = Pruning(opened, plans, keeper, masks, given)
     try:
         keeper.apply()
         pruning.take(0, selection)

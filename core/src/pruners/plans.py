@@ -48,26 +48,27 @@ class Plan:
         alive: Mapping[str, np.ndarray] | None = None,
         data: Iterable[Any] | None = None,
         loss: Loss | None = None,
+        example_inputs: Any = None,
     ) -> Selection:
         """Score, select and lay out the masks of `step`; the model is only read."""
-        scorer = Scorer(opened, self.named, self.names, data, loss, self.prepared)
+        scorer = Scorer(opened, self.named, self.names, data, loss, self.prepared, example_inputs)
         wanted = {name: sparsity_at(schedule, step) for name, schedule in self.schedules.items()}
-        sparsity = self._shares(scorer, opened, wanted)
+        sparsity = self._shares(scorer, wanted)
+        rankings = scorer.rankings(alive)
         with blaming(self.named):
-            return choose_masks(
-                scorer.rankings(alive),
+            selection = choose_masks(
+                rankings,
                 sparsity,
                 scope=self.rule.scope,
                 pattern=self.pattern,
                 rounding=self.rule.rounding,
                 normaliser=self.rule.normaliser,
-                min_keep=self.rule.min_keep,
+                min_keep=self.rule.min_keep if self.named.unit == "weight" else max(1, self.rule.min_keep),
                 budget=self.rule.budget,
             )
+        return scorer.whole(selection, rankings, alive)
 
-    def _shares(
-        self, scorer: Scorer, opened: OpenModel, wanted: Mapping[str, float]
-    ) -> float | Mapping[str, float]:
+    def _shares(self, scorer: Scorer, wanted: Mapping[str, float]) -> float | Mapping[str, float]:
         """Return one sparsity for all layers where they agree, else one for each."""
         allocated = {value: scorer.allocate(value) for value in set(wanted.values())}
         own = {
@@ -77,7 +78,7 @@ class Plan:
             return next(iter(wanted.values())) if len(allocated) == 1 else wanted
         if self.rule.scope == "layer":
             return own
-        sizes = {name: opened.layers[name].size for name in own}
+        sizes = {name: scorer.units(name) for name in own}
         count = sum(int(own[name] * size + 1e-9) for name, size in sizes.items())
         return count / max(1, sum(sizes.values()))
 
@@ -125,6 +126,7 @@ def make_plans(
     initial: Mapping[str, float] | None = None,
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
+    example_inputs: Any = None,
 ) -> list[Plan]:
     """
     Build every rule's parts for one model.
@@ -137,11 +139,12 @@ def make_plans(
         if not names:
             continue
         named = as_pruner(rule.pruner)
+        named.check_parts(rule.pattern, rule.budget)
         pattern = as_part("pattern", rule.pattern, ("mask", "check"))
         plan = Plan(
             rule, named, pattern, bound_schedules(rule, named, names, opened, initial), initial=initial
         )
-        prepared = Scorer(opened, named, names, data, loss).prepare()
+        prepared = Scorer(opened, named, names, data, loss, example_inputs=example_inputs).prepare()
         plans.append(attrs.evolve(plan, prepared=prepared))
     return plans
 
@@ -155,6 +158,7 @@ def select_due(
     skipped: Mapping[str, str],
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
+    example_inputs: Any = None,
 ) -> Selection | None:
     """
     Return the masks, for the last of `steps`, of every plan that was due at one of them, or None.
@@ -166,7 +170,9 @@ def select_due(
     due = [plan for plan in plans if plan.due(steps)]
     for plan in due:
         alive = {name: masks[name] for name in plan.names if not masks[name].all()}
-        selection = plan.select(opened, steps[-1], alive=alive, data=data, loss=loss)
+        selection = plan.select(
+            opened, steps[-1], alive=alive, data=data, loss=loss, example_inputs=example_inputs
+        )
         found.update(selection.masks)
         left.update(selection.skipped)
     warn_skipped({name: reason for name, reason in left.items() if name not in skipped})

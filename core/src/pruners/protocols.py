@@ -65,6 +65,10 @@ class View(Protocol):
         """What `Prepares.prepare` returned when the session began; empty otherwise."""
         ...
 
+    def host(self, array: Array) -> np.ndarray:
+        """Return an array of the model's framework as NumPy, without a copy where memory allows."""
+        ...
+
     def activations(self, gradients: bool = False) -> Stream:
         """Yield ``(layer, z)``, or ``(layer, z, dz)``, batch by batch; nothing is stored.
 
@@ -86,7 +90,17 @@ class View(Protocol):
 
         `weight` ``(out, channel, position)`` is the part of the reader's weight that meets the
         layer's channels, `patches` ``(sample, channel, position)`` what its windows saw at
-        `locations` places per example, drawn from `seed`.
+        `locations` places per example, drawn from `seed`. Both are NumPy arrays. A depthwise
+        convolution reads nothing of its own: whoever reads its output is yielded.
+        """
+        ...
+
+    def reads(self, layer: str) -> Mapping[str, tuple[np.ndarray, Sequence[np.ndarray]]]:
+        """
+        Return ``{reader: (weight, positions)}`` of the readers that `consumers` yields.
+
+        `weight` ``(out, in, *kernel)`` is the reader's whole weight, and ``positions[channel]`` are
+        the flat positions in it that meet one of the layer's channels.
         """
         ...
 

@@ -106,7 +106,9 @@ def sensitivity(
     opened = registry.backend_for(model).open(model)
     rule = Rule("*" if layers is None else layers, pruner=pruner, rounding=rounding)
     (names,) = assign([rule], opened.layers)
-    scorer = Scorer(opened, as_pruner(pruner), names, data, loss)
+    named = as_pruner(pruner)
+    named.check_parts(pattern)
+    scorer = Scorer(opened, named, names, data, loss)
     wanted = _ascending(sparsities, scorer)
     scorer = evolve(scorer, prepared=scorer.prepare())
     chosen = as_part("pattern", pattern, ("mask", "check"))
@@ -182,11 +184,13 @@ def _masks(
     All masks of a layer come before any is used: rankings look at the very weights that are pruned next.
     """
     shares = [scorer.allocate(each) or dict.fromkeys(scorer.names, each) for each in sparsities]
-    for name, ranking in scorer.rankings().items():
+    rankings = scorer.rankings()
+    for name, ranking in rankings.items():
         masks, reason = [], None
         for share in shares:
             with blaming(scorer.named):
                 found = choose_masks({name: ranking}, share[name], pattern=pattern, rounding=rounding)
+            found = scorer.whole(found, rankings)
             reason = found.skipped.get(name, reason)
             masks.append(found.masks[name])
         yield name, masks if reason is None else reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,10 +10,14 @@ import numpy as np
 from attrs import frozen
 
 from . import registry
-from .errors import NeedsData, OptionError, PrunerFailed, PrunersError, ScoreError
-from .host import Watched, is_float
-from .protocols import Allocates, Loss, Magnitude, OpenModel, Ops, Prepares, Pruner, Stream
+from .errors import OptionError, PrunerFailed, PrunersError, RuleError, ScoreError
+from .host import is_float
+from .protocols import Adjusts, Allocates, Loss, Magnitude, OpenModel, Prepares, Pruner, Traced, Unit
+from .selection import Selection
+from .selection.channels import living_channels, whole_channels
 from .selection.ranking import Ranking
+from .structure.engine import Structure
+from .watching import WatchedView, Watching
 
 
 @frozen
@@ -23,6 +27,24 @@ class NamedPruner:
     name: str
     pruner: Pruner
     needs: frozenset[str] = frozenset()
+
+    @property
+    def unit(self) -> Unit:
+        """What one of its scores stands for."""
+        return self.pruner.unit
+
+    def check_parts(self, pattern: object, budget: str = "uniform") -> None:
+        """Refuse parts of a rule that only make sense for pruners of single weights."""
+        if self.unit == "weight":
+            return
+        if pattern is not None:
+            raise RuleError(
+                f"pruner {self.name!r} scores whole channels, which are a pattern: leave pattern out"
+            )
+        if budget != "uniform":
+            raise RuleError(
+                f"pruner {self.name!r} scores whole channels; budget={budget!r} shares out single weights"
+            )
 
 
 def as_pruner(pruner: str | Pruner) -> NamedPruner:
@@ -39,23 +61,7 @@ def as_pruner(pruner: str | Pruner) -> NamedPruner:
             f"pruner {named.name!r} must have unit = 'weight' or 'channel' and a method scores(view); "
             f"its unit is {unit!r}"
         )
-    if unit == "channel":
-        raise OptionError(
-            f"pruner {named.name!r} scores whole channels; "
-            "masks over weights need a pruner with unit 'weight'"
-        )
     return named
-
-
-@frozen(eq=False)
-class WatchedView:
-    """A backend's view whose weights remember which layer was read last."""
-
-    weights: Mapping[str, Any]
-    ops: Ops
-    prepared: Mapping[str, float]
-    activations: Callable[..., Stream]
-    gradients: Callable[[], Mapping[str, Any]]
 
 
 @frozen(eq=False)
@@ -68,6 +74,10 @@ class Scorer:
     data: Iterable[Any] | None = None
     loss: Loss | None = None
     prepared: Mapping[str, float] = {}
+    example_inputs: Any = None
+    """What the model is run on where its operations have to be recorded; else the first batch is taken."""
+    traced: Traced | None = None
+    structure: Structure | None = None
 
     def prepare(self) -> dict[str, float]:
         """Let the pruner measure what it measures once, before anything is pruned."""
@@ -96,6 +106,44 @@ class Scorer:
         self._same_names(scores, "scores")
         return {name: self._ranking(name, scores[name], (alive or {}).get(name)) for name in self.names}
 
+    def channel_scores(self) -> dict[str, np.ndarray]:
+        """
+        Return the checked scores ``(out,)`` of every layer's output channels, in float64.
+
+        A pruner of single weights gives a channel the mean of its weights' scores.
+        """
+        with blaming(self.named):
+            found = {name: ranking.values() for name, ranking in self.rankings().items()}
+        if self.named.unit == "channel":
+            return {name: values.astype(np.float64) for name, values in found.items()}
+        return {name: _channel_means(values) for name, values in found.items()}
+
+    def adjustments(self, kept: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the weights that a pruner repairs once only `kept` remain; nothing is written."""
+        if not isinstance(self.named.pruner, Adjusts):
+            return {}
+        with self._view() as view:
+            changes = self.named.pruner.adjust(view, kept)
+        return {name: self._new_weight(name, weight) for name, weight in changes.items()}
+
+    def whole(
+        self,
+        selection: Selection,
+        rankings: Mapping[str, Ranking],
+        alive: Mapping[str, np.ndarray] | None = None,
+    ) -> Selection:
+        """Return masks in the shape of the weights, from masks over whatever the pruner scores."""
+        if self.named.unit == "weight":
+            return selection
+        shapes = {name: self.opened.layers[name].shape for name in selection.masks}
+        masks = whole_channels(selection.masks, rankings, shapes, alive or {})
+        return Selection(masks, selection.skipped)
+
+    def units(self, name: str) -> int:
+        """Return how many scores a layer has."""
+        layer = self.opened.layers[name]
+        return layer.size if self.named.unit == "weight" else layer.shape[0]
+
     @property
     def _who(self) -> str:
         return f"pruner {self.named.name!r}"
@@ -110,40 +158,54 @@ class Scorer:
     def _ranking(self, name: str, scores: Any, alive: np.ndarray | None) -> Ranking:
         magnitude = isinstance(scores, Magnitude)
         array = self.opened.host(scores.array if magnitude else scores)
-        shape = self.opened.layers[name].shape
+        shape, what = self.opened.layers[name].shape, "weights"
+        if self.named.unit == "channel":
+            if not shape:
+                raise ScoreError(f"{self._who}: layer {name!r} has no channels; leave it out of the rule")
+            alive = None if alive is None else living_channels(alive)
+            shape, what = shape[:1], "its output channels"
         if array.shape != shape:
-            raise ScoreError(f"{self._who}, layer {name!r}: scores have shape {array.shape}, weights {shape}")
+            raise ScoreError(f"{self._who}, layer {name!r}: scores have shape {array.shape}, {what} {shape}")
         if not is_float(array.dtype):
             raise ScoreError(f"{self._who}, layer {name!r}: scores are {array.dtype}, they must be floats")
         return Ranking(name=name, scores=array, magnitude=magnitude, alive=alive)
 
+    def _new_weight(self, name: str, weight: Any) -> np.ndarray:
+        if name not in self.opened.layers:
+            raise ScoreError(f"{self._who} adjusts {name!r}, which is no parameter of the model")
+        array, shape = self.opened.host(weight), self.opened.layers[name].shape
+        if array.shape != shape or not is_float(array.dtype):
+            raise ScoreError(
+                f"{self._who} adjusts {name!r} to {array.dtype} {array.shape}; give floats of shape {shape}"
+            )
+        if not np.isfinite(array.astype(np.float64)).all():
+            raise ScoreError(f"{self._who} adjusts {name!r} to numbers that are not all finite")
+        return array
+
     @contextmanager
     def _view(self) -> Iterator[WatchedView]:
-        missing = [need for need in sorted(self.named.needs) if self.data is None]
-        if missing or ("gradients" in self.named.needs and self.loss is None):
-            wants = "data=batches" + (
-                " and loss=function(model, batch)" if "gradients" in self.named.needs else ""
-            )
-            raise NeedsData(f"{self._who} needs {' and '.join(sorted(self.named.needs))}: pass {wants}")
-        inner = self.opened.view(self.names, data=self.data, loss=self.loss, prepared=self.prepared)
-        weights = Watched(inner.weights)
-        streams: list[Stream] = []
-
-        def activations(gradients: bool = False) -> Stream:
-            streams.append(inner.activations(gradients))
-            return streams[-1]
-
+        watching = Watching(
+            self.opened, self._who, self.named.needs, self.names, self.data, self.loss,
+            self.prepared, self.example_inputs, self.traced, self.structure,
+        )  # fmt: skip
+        view = watching.view()
         try:
             with self.opened.guard(self.names):
-                yield WatchedView(weights, inner.ops, inner.prepared, activations, inner.gradients)
+                yield view
         except PrunersError:
             raise
         except Exception as error:
-            at = f" at layer {weights.last!r}" if weights.last else ""
+            at = f" at layer {view.weights.last!r}" if view.weights.last else ""
             raise PrunerFailed(f"{self._who} failed{at}: {type(error).__name__}: {error}") from error
         finally:
-            for stream in streams:
-                stream.close()
+            watching.close()
+
+
+def _channel_means(values: np.ndarray) -> np.ndarray:
+    """Return the mean over all axes but the first; 0 for channels without weights."""
+    rows = values.reshape(len(values), -1) if values.size else np.zeros((len(values), 1))
+    means: np.ndarray = rows.mean(axis=1, dtype=np.float64)
+    return means
 
 
 @contextmanager

@@ -211,6 +211,7 @@ class Pruning:
             skipped=self.skipped,
             data=given.data,
             loss=given.loss,
+            example_inputs=given.example_inputs,
         )
         self.take(time, selection)
 
@@ -235,3 +236,4 @@ class Inputs:
     model: Any
     data: Iterable[Any] | None
     loss: Loss | None
+    example_inputs: Any = None

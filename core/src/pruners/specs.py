@@ -11,7 +11,8 @@ from attrs import field, frozen, validators
 Factory = Callable[..., Any] | str
 """Called with the options; or ``"package.module:attribute"``, imported only when first used."""
 
-NEEDS = frozenset({"activations", "gradients"})
+NEEDS = frozenset({"activated", "activations", "consumers", "gradients", "scales"})
+"""What a pruner can need to look at besides weights: methods of `pruners.View`."""
 
 _name = validators.and_(validators.instance_of(str), validators.matches_re(r"[a-z][a-z0-9-]*"))
 _factory = validators.or_(

@@ -71,8 +71,8 @@ class Weight:
         return _swap(stored, self.groups) if self.groups else stored
 
     def stored(self, canonical: Tensor) -> Tensor:
-        """Return an ``(out, in, *kernel)`` tensor laid out as the parameter is."""
-        return _swap(canonical, self.groups) if self.groups else canonical
+        """Return an ``(out, in, *kernel)`` tensor laid out as the parameter is; ``(out,)`` as it comes."""
+        return _swap(canonical, self.groups) if self.groups and canonical.ndim > 1 else canonical
 
 
 def _swap(tensor: Tensor, groups: int) -> Tensor:
