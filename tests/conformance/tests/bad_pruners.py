@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .good import Allocating, Smallest
+from .good import Allocating, Channels, Smallest
 
 _calls = itertools.count()
 
@@ -132,6 +132,37 @@ class NumpyOnly(Smallest):
         return {name: each if type(each) is np.ndarray else -each for name, each in found.items()}
 
 
+class KeepsVolumes(Channels):
+    __doc__ = Channels.__doc__
+
+    def scores(self, view: Any) -> Mapping[str, Any]:
+        found = super().scores(view)
+        return {
+            name: each if view.weights[name].ndim < 5 else view.weights[name] for name, each in found.items()
+        }
+
+
+class FirstFirst(Channels):
+    __doc__ = Channels.__doc__
+
+    def scores(self, view: Any) -> Mapping[str, Any]:
+        found = {name: view.host(each) for name, each in super().scores(view).items()}
+        return {
+            name: each
+            if np.all(each == each[:1])
+            else each * (1 + np.arange(each.size, dtype=np.float32) / 50)
+            for name, each in found.items()
+        }
+
+
+class NumpyChannels(Channels):
+    __doc__ = Channels.__doc__
+
+    def scores(self, view: Any) -> Mapping[str, Any]:
+        found = super().scores(view)
+        return {name: each if type(each) is np.ndarray else -each for name, each in found.items()}
+
+
 BAD = {
     "check_the_docstring_is_complete": Undocumented,
     "check_worked_examples": Largest,
@@ -143,8 +174,15 @@ BAD = {
     "check_masks_are_nested": Returning,
     "check_ties_fall_to_the_lower_index": LastFirst,
     "check_other_layers_do_not_matter": Envious,
+    "check_the_order_of_channels_does_not_matter": FirstFirst,
     "check_sparsity_zero_keeps_everything": Eager,
     "check_empty_and_single_weights_work": NoEmptiness,
     "check_every_precision_works": NoHalves,
     "check_masks_are_the_same_on_every_backend": NumpyOnly,
 }
+
+BAD_CHANNELS = {
+    "check_scores_match_the_weights": KeepsVolumes,
+    "check_masks_are_the_same_on_every_backend": NumpyChannels,
+}
+"""More of those that score channels."""

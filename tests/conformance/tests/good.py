@@ -27,6 +27,26 @@ ACTIVITY = [
         activations={"w": ([[1.0, 2.0], [-1.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]])},
     )
 ]
+CHANNEL = [Example({"w": [[3.0, -1.0], [0.5, -2.0]]}, 0.5, {"w": [1, 0]})]
+USED = [
+    # channel 0 is positive twice, channel 1 three times
+    Example(
+        {"w": [[1.0], [1.0]]},
+        0.5,
+        {"w": [0, 1]},
+        activated={"w": [[[1.0, -1.0], [2.0, 1.0]], [[3.0, 0.0], [0.0, 4.0]]]},
+    )
+]
+READ = [
+    # what the reader gets: 2 * (1 + 3) of channel 0, 1 * (2 + 4) of channel 1
+    Example(
+        {"w": [[1.0], [1.0]]},
+        0.5,
+        {"w": [1, 0]},
+        consumers={"w": ([[[2.0], [1.0]]], [[[1.0], [2.0]], [[3.0], [4.0]]])},
+    )
+]
+SCALED = [Example({"w": [[1.0], [1.0]]}, 0.5, {"w": [1, 0]}, scales={"w": [-2.0, 1.0]})]
 PATTERN = [
     Example({"w": [[1.0, -3.0, 2.0, 0.5, 4.0, 5.0, 6.0, 7.0]]}, 0.5, {"w": [[0, 1, 1, 0, 0, 0, 1, 1]]})
 ]
@@ -111,6 +131,87 @@ class Channels(Smallest):
             )
             for name, w in view.weights.items()
         }
+
+
+@frozen
+class Used(Channels):
+    """
+    Score every output channel by how often its activation is above 0.
+
+    Notes
+    -----
+    Needs data.
+
+    References
+    ----------
+    .. [1] H. Hu et al., "Network Trimming", 2016.
+
+    Examples
+    --------
+    >>> Used().unit
+    'channel'
+    """
+
+    def scores(self, view: Any) -> Mapping[str, Any]:
+        """Return the counts."""
+        counts: dict[str, Any] = {}
+        for name, a in view.activated():
+            above = view.ops.astype(a > 0, view.ops.float64)
+            counts[name] = counts.get(name, 0) + view.ops.sum(above, axis=(0, *range(2, a.ndim)))
+        return counts
+
+
+@frozen
+class Read(Channels):
+    """
+    Score every output channel by what its readers make of it, summed.
+
+    Notes
+    -----
+    Needs data.
+
+    References
+    ----------
+    .. [1] None; this one is for tests.
+
+    Examples
+    --------
+    >>> Read().unit
+    'channel'
+    """
+
+    def scores(self, view: Any) -> Mapping[str, Any]:
+        """Return the sums."""
+        found = {}
+        for name, own in view.weights.items():
+            found[name] = np.zeros(own.shape[0])
+            for _, weight, patches in view.consumers(name):
+                found[name] += np.einsum("fcp,icp->c", weight, patches)
+        return found
+
+
+@frozen
+class Scaled(Channels):
+    """
+    Score every output channel by its batch norm's scale.
+
+    Notes
+    -----
+    Needs no data.
+
+    References
+    ----------
+    .. [1] Z. Liu et al., "Learning Efficient Convolutional Networks through Network Slimming", ICCV 2017.
+
+    Examples
+    --------
+    >>> Scaled().unit
+    'channel'
+    """
+
+    def scores(self, view: Any) -> Mapping[str, Any]:
+        """Return the absolute scales."""
+        return {name: view.ops.abs(scale) for name, scale in view.scales().items()}
 
 
 @frozen

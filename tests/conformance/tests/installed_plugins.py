@@ -18,6 +18,9 @@ def provide_pruners():
     for name, factory, needs in (
         ("made-saliency", "made_algorithm:Saliency", {{"gradients"}}),
         ("made-activity", "made_algorithm:Activity", {{"activations"}}),
+        ("made-used", "made_algorithm:Used", {{"activated"}}),
+        ("made-read", "made_algorithm:Read", {{"consumers"}}),
+        ("made-scaled", "made_algorithm:Scaled", {{"scales"}}),
     ):
         yield pruners.PrunerSpec(name=name, factory=factory, summary="For tests.", paper="None", needs=needs)
 '''

@@ -53,7 +53,14 @@ def test_a_spec_without_summary_is_rejected(checked: Install) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "examples"), [("made-saliency", good.SALIENCY), ("made-activity", good.ACTIVITY)]
+    ("name", "examples"),
+    [
+        ("made-saliency", good.SALIENCY),
+        ("made-activity", good.ACTIVITY),
+        ("made-used", good.USED),
+        ("made-read", good.READ),
+        ("made-scaled", good.SCALED),
+    ],
 )
 def test_pruners_that_need_data_are_checked_too(
     checked: Install, name: str, examples: list[good.Example]
@@ -62,7 +69,8 @@ def test_pruners_that_need_data_are_checked_too(
     records = run(name, examples=examples)
     assert [record for record in records if not record.ok] == []
     assert [record.check for record in records if record.status == "skipped"] == [
-        "check_masks_are_the_same_on_every_backend"
+        "check_the_order_of_channels_does_not_matter",
+        "check_masks_are_the_same_on_every_backend",
     ]
     wrong = [good.evolve(example, masks={"w": 1 - np.asarray(example.masks["w"])}) for example in examples]
     assert [record.check for record in run(name, examples=wrong) if not record.ok] == [

@@ -32,7 +32,17 @@ BAD = {
     "backend": bad_backends.BAD,
 }
 ACCEPTED = [(kind, factory) for kind, factories in GOOD.items() for factory in factories]
-REJECTED = [(kind, check, factory) for kind, table in BAD.items() for check, factory in table.items()]
+REJECTED = [
+    (kind, check, factory)
+    for kind, table in (*BAD.items(), ("pruner", bad_pruners.BAD_CHANNELS))
+    for check, factory in table.items()
+]
+
+
+def inputs(kind: str, factory: Any) -> dict[str, Any]:
+    """Return what a plugin's checks need, worked examples of its own unit among it."""
+    scores_channels = kind == "pruner" and issubclass(factory, good.Channels)
+    return KINDS[kind] | ({"examples": good.CHANNEL} if scores_channels else {})
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -50,17 +60,16 @@ def second_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.mark.parametrize(("kind", "factory"), ACCEPTED)
 def test_a_good_plugin_is_accepted(kind: str, factory: Any) -> None:
-    inputs = dict(KINDS[kind])
-    if factory is good.Channels:
-        inputs["examples"] = [good.Example({"w": [[3.0, -1.0], [0.5, -2.0]]}, 0.5, {"w": [[1, 1], [0, 0]]})]
-    records = run(factory, kind=kind, **inputs)
+    records = run(factory, kind=kind, **inputs(kind, factory))
     assert [record for record in records if not record.ok] == []
     assert sum(record.status == "passed" for record in records) >= len(records) - 1
 
 
-@pytest.mark.parametrize(("kind", "check", "factory"), REJECTED, ids=[f"{k}-{c}" for k, c, _ in REJECTED])
+@pytest.mark.parametrize(
+    ("kind", "check", "factory"), REJECTED, ids=[f"{k}-{c}-{f.__name__}" for k, c, f in REJECTED]
+)
 def test_a_bad_plugin_is_rejected_by_its_check_alone(kind: str, check: str, factory: Any) -> None:
-    records = run(factory, kind=kind, **KINDS[kind])
+    records = run(factory, kind=kind, **inputs(kind, factory))
     assert {record.check: record.reason for record in records if not record.ok}.keys() == {check}
     (failed,) = [record for record in records if not record.ok]
     assert failed.status == "failed"

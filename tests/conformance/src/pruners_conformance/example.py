@@ -30,7 +30,8 @@ class Example:
     sparsity : float
         Asked fraction of zeros, 0 to 1; for pruners that allocate, the strength.
     masks : {name: array_like of 0 and 1}
-        The mask of each layer, 1 where kept.
+        The mask of each layer, 1 where kept: in the shape of its weights, or one number per
+        output channel.
     scope : {"layer", "model"}
         What competes with what.
     gradients : {name: array_like}
@@ -38,6 +39,13 @@ class Example:
     activations : {name: (z, dz)}
         For pruners that ask for activations: output of the layer ``(batch, channel, ...)``
         and the loss gradient with respect to it.
+    activated : {name: a}
+        For pruners that ask for what comes past the nonlinearity: ``(batch, channel, ...)``.
+    consumers : {name: (weight, patches)}
+        For pruners that ask who reads a layer: ``(out, channel, position)`` of the one reader,
+        and ``(sample, channel, position)``, what it sees.
+    scales : {name: scale}
+        For pruners that ask for batch norms: the scale ``(channel,)`` of each layer's.
 
     Raises
     ------
@@ -56,3 +64,6 @@ class Example:
     scope: Literal["layer", "model"] = field(default="layer", kw_only=True)
     gradients: Arrays = field(factory=dict, kw_only=True)
     activations: Arrays = field(factory=dict, kw_only=True)
+    activated: Arrays = field(factory=dict, kw_only=True)
+    consumers: Arrays = field(factory=dict, kw_only=True)
+    scales: Arrays = field(factory=dict, kw_only=True)

@@ -32,6 +32,10 @@ class SyntheticView:
     given: Example | None = None
     batches: int = 2
 
+    def host(self, array: Any) -> np.ndarray:
+        """Return the array itself."""
+        return np.asarray(array)
+
     def activations(self, gradients: bool = False) -> Generator[tuple[Any, ...], None, None]:
         """Yield each layer's output ``(batch, channel, 3, 3)``, and its gradient where asked."""
         if self.given is not None and self.given.activations:
@@ -40,9 +44,44 @@ class SyntheticView:
             return
         for batch in range(self.batches):
             for name, weight in self.weights.items():
-                shape = (4, weight.shape[0] if weight.ndim else 1, 3, 3)
+                shape = (4, _channels(weight), 3, 3)
                 z, dz = (self._drawn(f"{name} {what} {batch}", shape) for what in ("z", "dz"))
                 yield (name, np.maximum(z, 0), dz) if gradients else (name, np.maximum(z, 0))
+
+    def activated(self) -> Generator[tuple[Any, ...], None, None]:
+        """Yield each layer's output past its nonlinearity, ``(batch, channel, 3, 3)``."""
+        if self.given is not None and self.given.activated:
+            for name, a in self.given.activated.items():
+                yield name, np.asarray(a)
+            return
+        for name, z in self.activations():
+            yield name, z
+
+    def consumers(
+        self, layer: str, locations: int = 10, seed: int = 0
+    ) -> Generator[tuple[Any, ...], None, None]:
+        """Yield one reader, its part of the weight ``(3, channel, 2)`` and patches ``(8, channel, 2)``."""
+        if self.given is not None and self.given.consumers:
+            weight, patches = self.given.consumers[layer]
+            yield "reader", np.asarray(weight, np.float64), np.asarray(patches, np.float64)
+            return
+        channels = _channels(self.weights[layer])
+        for batch in range(self.batches):
+            patches = self._drawn(f"{layer} patches {batch} {seed}", (8, channels, 2))
+            yield "reader", self._drawn(f"{layer} reader", (3, channels, 2)), patches
+
+    def reads(self, layer: str) -> Mapping[str, tuple[np.ndarray, list[np.ndarray]]]:
+        """Return the reader's weight ``(out, channel, position)`` and where each channel is in it."""
+        for reader, weight, _ in self.consumers(layer):
+            places = np.arange(weight.size).reshape(weight.shape)
+            return {reader: (weight, [places[:, channel].ravel() for channel in range(weight.shape[1])])}
+        return {}
+
+    def scales(self) -> Mapping[str, np.ndarray]:
+        """Return one scale per output channel."""
+        if self.given is not None and self.given.scales:
+            return {name: np.asarray(each, np.float32) for name, each in self.given.scales.items()}
+        return {name: self._drawn(f"{name} scale", (_channels(each),)) for name, each in self.weights.items()}
 
     def gradients(self) -> Mapping[str, np.ndarray]:
         """Return one gradient per weight."""
@@ -54,6 +93,10 @@ class SyntheticView:
         if self.flat:
             return np.ones(shape, np.float32)
         return np.random.default_rng(zlib.crc32(what.encode())).normal(size=shape).astype(np.float32)
+
+
+def _channels(weight: np.ndarray) -> int:
+    return weight.shape[0] if weight.ndim else 1
 
 
 def view_of(
@@ -88,7 +131,7 @@ def masks_of(
 ) -> Arrays:
     """Return the masks users get on the NumPy backend; True where kept, in the shape of the weights."""
     pruner = case.subject.make()
-    if not case.needs and pruner.unit == "weight":
+    if not case.needs:
         found = pruners.masks(dict(weights), pruner, sparsity=sparsity, scope=scope)
         return {name: np.asarray(found[name]) for name in weights}
     view = view_of(pruner, weights, flat=flat, given=given)

@@ -13,7 +13,7 @@ from .. import drawing, frameworks
 from ..drawing import Arrays, for_every
 from ..outcome import Check, NotApplicable
 from ..subject import PrunerCase
-from ..synthetic import assert_reached, masks_of, plain, scores_of, shares_of, view_of
+from ..synthetic import assert_reached, masks_of, plain, scores_of, shares_of, spread, view_of
 
 SPARSITIES = (0.1, 0.25, 0.5, 0.8, 0.9)
 
@@ -30,7 +30,7 @@ def check_worked_examples(case: PrunerCase) -> None:
         weights = {name: np.asarray(each, np.float32) for name, each in example.weights.items()}
         found = masks_of(case, weights, example.sparsity, scope=example.scope, given=example)
         for name, expected in example.masks.items():
-            same = np.array_equal(found[name], np.asarray(expected, bool))
+            same = np.array_equal(found[name], _spread(expected, weights[name]))
             got = found[name].astype(int).tolist()
             assert same, f"example {number}, layer {name!r}: expected {expected}, got {got}"
 
@@ -241,8 +241,6 @@ def check_masks_are_the_same_on_every_backend(case: PrunerCase) -> None:
     builders = {name: build for name, build in frameworks.builders().items() if name != "numpy"}
     if case.needs:
         raise NotApplicable(f"it needs {' and '.join(sorted(case.needs))}, which bare arrays do not give")
-    if case.subject.make().unit != "weight":
-        raise NotApplicable("it scores channels, which are removed and not masked")
     if not builders:
         raise NotApplicable("no backend but NumPy is installed")
 
@@ -259,6 +257,28 @@ def check_masks_are_the_same_on_every_backend(case: PrunerCase) -> None:
     for_every(holds, weights=drawing.models(), sparsity=drawing.fractions(), tries=10)
 
 
+def check_the_order_of_channels_does_not_matter(case: PrunerCase) -> None:
+    """
+    Channels in another order get the same scores, in that order.
+
+    On failure: let the score of a channel depend on what it and the others hold, and not on
+    where it stands; ties are broken when scores are ranked.
+    """
+    if case.subject.make().unit == "weight":
+        raise NotApplicable("it scores single weights")
+    if case.needs:
+        raise NotApplicable(f"it looks at {' and '.join(sorted(case.needs))}, which are drawn here")
+
+    def holds(weight: np.ndarray, seed: int) -> None:
+        order = np.random.default_rng(seed).permutation(len(weight))
+        before = scores_of(case, {"a.weight": weight})["a.weight"].astype(np.float64)[order]
+        after = scores_of(case, {"a.weight": weight[order]})["a.weight"].astype(np.float64)
+        same = np.allclose(before, after, rtol=1e-5, atol=1e-6 * np.abs(before).max(initial=0))
+        assert same, f"in the order {order.tolist()} scores are {after.tolist()}, not {before.tolist()}"
+
+    for_every(holds, weight=drawing.weights(drawing.shapes()), seed=st.integers(0, 99))
+
+
 CHECKS: tuple[Check, ...] = (
     check_worked_examples,
     check_scores_match_the_weights,
@@ -269,11 +289,16 @@ CHECKS: tuple[Check, ...] = (
     check_masks_are_nested,
     check_ties_fall_to_the_lower_index,
     check_other_layers_do_not_matter,
+    check_the_order_of_channels_does_not_matter,
     check_sparsity_zero_keeps_everything,
     check_empty_and_single_weights_work,
     check_every_precision_works,
     check_masks_are_the_same_on_every_backend,
 )
+
+
+def _spread(mask: object, weight: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(spread(np.asarray(mask, bool), weight), weight.shape)
 
 
 def _copy(weights: Arrays) -> Arrays:
