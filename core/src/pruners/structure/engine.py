@@ -165,13 +165,14 @@ def _keep_constant(attempt: _Attempt, literal: LiteralSize) -> None:
             attempt.labels.freeze(counted, reason)
 
 
-def _dead(attempt: _Attempt, classes: Classes) -> set[Site]:
-    """Return the sites whose carrier ended up kept whole."""
-    return {
-        site
-        for site, carriers in attempt.sites.carriers.items()
-        if not any(classes.root[carrier].any() for carrier in carriers)
-    }
+def _dead(attempt: _Attempt, classes: Classes) -> list[Site]:
+    """Return the sites whose carrier ended up kept whole, in the order they were met."""
+    carriers = attempt.sites.carriers
+    return [site for site in attempt.sites.modules if not _any(classes, carriers.get(site, []))]
+
+
+def _any(classes: Classes, axes: Sequence[np.ndarray]) -> bool:
+    return any(classes.root[axis].any() for axis in axes)
 
 
 def _alive(attempt: _Attempt, classes: Classes) -> np.ndarray:

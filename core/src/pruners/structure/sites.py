@@ -30,6 +30,8 @@ class Sites:
     """"width" takes the last axis (the width of heads), "heads" the first."""
     chosen: dict[Site, int] = field(factory=dict)
     carriers: dict[Site, list[np.ndarray]] = field(factory=dict)
+    modules: dict[Site, str] = field(factory=dict)
+    """The module where each site was met first."""
 
     def choose(self, op: Op, lengths: tuple[int, ...], candidates: list[int]) -> tuple[Site, int]:
         """Return the axis, among `candidates`, that may become shorter."""
@@ -38,16 +40,22 @@ class Sites:
         if site not in self.chosen:
             likely = [axis for axis in candidates if lengths[axis] > _FEW] or candidates
             self.chosen[site] = likely[0] if self.prefer == "heads" else likely[-1]
+        self.modules.setdefault(site, op.place.module)
         return site, self.chosen[site]
 
     def note(self, site: Site, carrier: np.ndarray) -> None:
         """Remember the labels that a site's choice led to."""
         self.carriers.setdefault(site, []).append(carrier)
 
-    def revised(self, dead: set[Site]) -> Sites:
-        """Return new sites in which those in `dead` take their next candidate."""
+    def revised(self, dead: list[Site]) -> Sites:
+        """
+        Return new sites in which the last dead one of each module takes its next candidate.
+
+        Those before it in the module are dead because of it, or will be revised next.
+        """
+        last = {self.modules[site]: site for site in dead}
         chosen = dict(self.chosen)
-        for site in dead:
+        for site in last.values():
             here = site.candidates.index(chosen[site])
             chosen[site] = site.candidates[here - 1]
         return Sites(self.prefer, chosen)
