@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent
 PLUGINS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("plugins/*/pyproject.toml"))
 BACKENDS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("backends/*/pyproject.toml"))
 REFERENCE = "backends/numpy"
+TORCH = "backends/torch"
 CONFORMANCE = "tests/conformance"
 WITH_DEMO = "core[demo]"
 PACKAGES = ["core", *PLUGINS, *BACKENDS, CONFORMANCE]
@@ -27,6 +28,8 @@ SOURCES = [f"{package}/src" for package in PACKAGES]
 
 BUILD = ["hatchling", "editables"]
 LINT = ["mypy", "numpydoc", "pandas-stubs", "ruff", "types-PyYAML"]
+NETWORKS = ["torchvision", "timm"]
+NETWORKS_NEED = ["huggingface-hub", "pillow", "pyyaml", "safetensors"]
 DOCS = ["latex2mathml", "mkdocs-material", "mkdocstrings-python", "numpydoc", "sybil>=10"]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
@@ -51,6 +54,13 @@ def install(session: nox.Session, packages: list[str], *extra: str) -> None:
     editable = [part for package in packages for part in ("--editable", package)]
     session.install("--no-build-isolation", *constraints(*backends), *editable, *extra)
     session.run("python", "-m", "pip", "freeze", "--exclude-editable")  # a wrong pin shows in the log
+
+
+def install_networks(session: nox.Session) -> None:
+    """Install the packages of networks that the zoo runs, beside the PyTorch that is there."""
+    pinned = constraints(TORCH)
+    session.install(*pinned, *NETWORKS_NEED)
+    session.install("--no-deps", *pinned, *NETWORKS)  # torchvision asks for one build of PyTorch
 
 
 def tests_of(packages: list[str]) -> list[str]:
@@ -104,7 +114,10 @@ def define_framework(backend: str) -> None:
 
     def framework(session: nox.Session) -> None:
         install(session, [core, *packages[1:]])
-        pytest(session, *tests_of(packages), "tests/matrix")
+        networks = ["tests/zoo"] if backend == TORCH else []
+        if networks:
+            install_networks(session)
+        pytest(session, *tests_of(packages), "tests/matrix", *networks)
         doctests(session, packages if backend == REFERENCE else [backend])
 
     framework.__doc__ = f"Core, algorithms, conformance and matrix on {name}, no other framework installed."
@@ -159,6 +172,15 @@ def demo(session: nox.Session) -> None:
     """Train, prune to 90 %, compare: real data, under three minutes."""
     install(session, [WITH_DEMO, *PLUGINS, "backends/torch"])
     session.run("pruners", "demo", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(python="3.11", reuse_venv=True)
+def zoo(session: nox.Session) -> None:
+    """Remove half of the channels of every network of the zoo, with proof; write docs/coverage.md."""
+    install(session, ["core", *PLUGINS, TORCH])
+    install_networks(session)
+    page = ("--page", "docs/coverage.md")
+    session.run("python", "-m", "tests.zoo", *page, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(python="3.11", reuse_venv=True)
