@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import quantiles
 from time import perf_counter
 from typing import Any
@@ -27,8 +27,20 @@ class Latency:
     high: float
     rounds: int
 
+    @classmethod
+    def of(cls, times: Sequence[float]) -> Latency:
+        """Return the median and the middle half of times in milliseconds."""
+        low, median, high = quantiles(times, n=4, method="inclusive") if len(times) > 1 else [times[0]] * 3
+        return cls(median, low, high, len(times))
+
     def __str__(self) -> str:
         return f"{self.median:.2f} ms ({self.low:.2f} to {self.high:.2f})"
+
+    def gain(self, other: Latency) -> float:
+        """Return how much faster `other` is, as a fraction; 0 where the two cannot be told apart."""
+        gain = self.median / other.median - 1
+        apart = other.high < self.low if gain > 0 else other.low > self.high
+        return gain if apart and abs(gain) > NOISE else 0.0
 
 
 def measure_latency(run: Callable[[], object], rounds: int) -> Latency:
@@ -38,8 +50,7 @@ def measure_latency(run: Callable[[], object], rounds: int) -> Latency:
         start = perf_counter()
         run()
         times.append(1000 * (perf_counter() - start))
-    low, median, high = quantiles(times[1:], n=4, method="inclusive") if rounds > 1 else times[1:] * 3
-    return Latency(median, low, high, rounds)
+    return Latency.of(times[1:])
 
 
 @frozen
@@ -100,12 +111,11 @@ class Removal:
         if self.latency is None:
             return "Latency was not measured: pass measure=5 to time both models."
         dense, small = self.latency
-        gain = dense.median / small.median - 1
-        if gain > NOISE and small.high < dense.low:
+        gain = dense.gain(small)
+        if gain > 0:
             return f"{1 + gain:.2f} times as fast here: {dense} before, {small} after."
-        if gain < -NOISE and small.low > dense.high:
-            return f"No faster here: slower, {dense} before, {small} after."
-        return f"No faster here: {dense} before, {small} after."
+        slower = "slower, " if gain < 0 else ""
+        return f"No faster here: {slower}{dense} before, {small} after."
 
 
 @frozen(eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import statistics
 import time
 from pathlib import Path
 
@@ -13,14 +12,14 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from ..registry import backend_for
+from ..removals import Latency
 from ..reports import Report
 from .training import BANK, SPARSITY, Run
 
 ROUNDS = 60
+WARM_UP = 5
 TOTAL = 0.9
 """Fraction of all listed weights that is zero in the end, at least."""
-NOISE = 0.03
-"""A difference of medians below this fraction counts as none."""
 
 
 @frozen
@@ -30,15 +29,6 @@ class FileSize:
     path: Path
     stored: int
     zipped: int
-
-
-@frozen
-class Latency:
-    """Milliseconds for one forward pass of one batch: median, and the middle half of the rounds."""
-
-    median: float
-    low: float
-    high: float
 
 
 def write(model: nn.Module, path: Path) -> FileSize:
@@ -51,31 +41,25 @@ def write(model: nn.Module, path: Path) -> FileSize:
 
 def race(dense: nn.Module, pruned: nn.Module, images: Tensor) -> tuple[Latency, Latency]:
     """Time two models in turn, round by round, so that whatever else the machine does hits both."""
-    times: dict[int, list[float]] = {0: [], 1: []}
+    times: tuple[list[float], list[float]] = ([], [])
     with torch.inference_mode():
-        for turn in range(ROUNDS + 5):
-            for index, model in enumerate((dense.eval(), pruned.eval())):
+        for _ in range(WARM_UP + ROUNDS):
+            for spent, model in zip(times, (dense.eval(), pruned.eval()), strict=True):
                 start = time.perf_counter()
                 model(images)
-                spent = 1000 * (time.perf_counter() - start)
-                if turn >= 5:  # the first rounds warm up
-                    times[index].append(spent)
-    return _latency(times[0]), _latency(times[1])
+                spent.append(1000 * (time.perf_counter() - start))
+    first, second = (Latency.of(spent[WARM_UP:]) for spent in times)
+    return first, second
 
 
-def _latency(times: list[float]) -> Latency:
-    low, median, high = statistics.quantiles(times, n=4)
-    return Latency(median, low, high)
-
-
-def verdict(dense: Latency, pruned: Latency) -> str:
-    """Say what the measured times mean, and only that."""
-    gain = dense.median / pruned.median - 1
-    if gain > NOISE and pruned.high < dense.low:
+def verdict(dense: Latency, pruned: Latency, because: str = "") -> str:
+    """Say what the measured times mean, and only that; `because` follows where there is no difference."""
+    gain = dense.gain(pruned)
+    if gain > 0:
         return f"The pruned network ran {gain:.0%} faster here."
-    if gain < -NOISE and pruned.low > dense.high:
+    if gain < 0:
         return f"The pruned network is no faster here: it ran {-gain:.0%} slower."
-    return "The pruned network is no faster here: PyTorch multiplies by zeros as by any number."
+    return f"The pruned network is no faster here{because}."
 
 
 def broken_promises(dense: Run, pruned: Run) -> list[str]:

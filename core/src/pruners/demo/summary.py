@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from rich import box
@@ -10,30 +11,53 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..removals import Latency
 from ..reports import Report
-from .measuring import FileSize, Latency, bank_counts, verdict
+from .measuring import FileSize, bank_counts, verdict
 from .training import BANK, HELD_OUT, SPARSITY, Run
 
 
-def _title(console: Console, text: str) -> None:
+class Trained(Protocol):
+    """A finished training whose accuracy can be shown."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
+        ...
+
+    @property
+    def final_accuracy(self) -> float:
+        """Fraction of held-out images named right after the last step."""
+        ...
+
+
+def print_title(console: Console, text: str) -> None:
+    """Print a heading."""
     console.print(text, style="bold", highlight=False)
 
 
-def _table(footer: bool = False) -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=footer)
+def new_table(*headings: str, footer: bool = False) -> Table:
+    """Return an empty table, first column to the left and the others to the right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=footer)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if index else "left")
+    return table
 
 
-def print_accuracy(console: Console, dense: Sequence[Run], pruned: Sequence[Run], sparsity: float) -> None:
+def print_accuracy(console: Console, networks: Mapping[str, Sequence[Trained]]) -> None:
     """Print the final accuracy of every seed, the mean and the spread."""
-    _title(console, f"Accuracy on {HELD_OUT} held-out digits, {dense[0].steps} steps each")
-    table = _table()
-    table.add_column("network")
-    for seed in range(len(dense)):
-        table.add_column(f"seed {seed}", justify="right")
-    table.add_column("mean", justify="right", style="bold")
-    table.add_column("worst to best", justify="right")
-    for name, runs in (("dense", dense), (f"pruned, {sparsity:.0%} zeros", pruned)):
-        values = [run.final_accuracy for run in runs]
+    first = next(iter(networks.values()))
+    print_title(console, f"Accuracy on {HELD_OUT} held-out digits, {first[0].steps} steps each")
+    rows = {name: [run.final_accuracy for run in runs] for name, runs in networks.items()}
+    print_seeds(console, rows)
+
+
+def print_seeds(console: Console, rows: Mapping[str, Sequence[float]]) -> None:
+    """Print fractions, a row of one per seed with their mean and spread for each name."""
+    seeds = len(next(iter(rows.values())))
+    table = new_table("network", *(f"seed {seed}" for seed in range(seeds)), "mean", "worst to best")
+    table.columns[-2].style = "bold"
+    for name, values in rows.items():
         cells = [f"{value:.2%}" for value in values]
         table.add_row(name, *cells, f"{np.mean(values):.2%}", f"{min(values):.2%} to {max(values):.2%}")
     console.print(table)
@@ -41,8 +65,8 @@ def print_accuracy(console: Console, dense: Sequence[Run], pruned: Sequence[Run]
 
 def print_layers(console: Console, run: Run, report: Report) -> None:
     """Print what was asked of each layer and what was reached."""
-    _title(console, "Pruned network, seed 0, layer by layer")
-    table = _table(footer=True)
+    print_title(console, "Pruned network, seed 0, layer by layer")
+    table = new_table(footer=True)
     table.add_column("layer", footer="total")
     table.add_column("shape")
     table.add_column("weights", justify="right", footer=f"{report.weights:,}")
@@ -71,10 +95,8 @@ def _banks(run: Run, name: str) -> str:
 
 def print_files(console: Console, dense: FileSize, pruned: FileSize) -> None:
     """Print what the two files weigh, as stored and compressed."""
-    _title(console, "Files")
-    table = _table()
-    for column in ("network", "as stored", "with gzip"):
-        table.add_column(column, justify="left" if column == "network" else "right")
+    print_title(console, "Files")
+    table = new_table("network", "as stored", "with gzip")
     for name, file in (("dense", dense), ("pruned", pruned)):
         table.add_row(name, f"{file.stored:,} bytes", f"{file.zipped:,} bytes")
     console.print(table)
@@ -84,14 +106,12 @@ def print_files(console: Console, dense: FileSize, pruned: FileSize) -> None:
     )
 
 
-def print_latency(console: Console, dense: Latency, pruned: Latency, batch: int) -> None:
+def print_latency(console: Console, dense: Latency, pruned: Latency, batch: int, because: str = "") -> None:
     """Print the measured times and what they mean."""
-    _title(console, f"Milliseconds for a batch of {batch}, one thread, measured in turn")
-    table = _table()
-    table.add_column("network")
-    table.add_column("median", justify="right", style="bold")
-    table.add_column("middle half", justify="right")
+    print_title(console, f"Milliseconds for a batch of {batch}, one thread, measured in turn")
+    table = new_table("network", "median", "middle half")
+    table.columns[1].style = "bold"
     for name, each in (("dense", dense), ("pruned", pruned)):
         table.add_row(name, f"{each.median:.2f}", f"{each.low:.2f} to {each.high:.2f}")
     console.print(table)
-    console.print(verdict(dense, pruned) + "\n")
+    console.print(verdict(dense, pruned, because) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -106,34 +107,60 @@ def train(data: Digits, *, seed: int, epochs: int, pruned: bool, advance: Callab
     """Train one network; dense and pruned start alike and see the same batches in the same order."""
     torch.manual_seed(seed)
     model = network()
-    optimizer = torch.optim.SGD(model.parameters(), lr=RATE, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    steps = epochs * (len(data.train_images) // BATCH)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=RATE, total_steps=steps)
+    optimizer = sgd(model)
+    steps = steps_of(data, epochs)
     pruning = pruners.attach(model, rule(steps), optimizer) if pruned else None
-    accuracy = []
-    for step, (images, labels) in enumerate(_batches(data, epochs), start=1):
+
+    def after_step(step: int) -> None:
+        if pruning is not None:
+            pruning.step()
+        advance()
+
+    return Run(model, steps, learn(model, optimizer, data, steps, after_step), pruning)
+
+
+def sgd(model: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimizer of every network here."""
+    return torch.optim.SGD(model.parameters(), lr=RATE, momentum=0.9, nesterov=True, weight_decay=5e-4)
+
+
+def learn(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: Digits,
+    steps: int,
+    after_step: Callable[[int], None],
+) -> tuple[tuple[int, float], ...]:
+    """Train, call `after_step` with 1, 2, ... after each update, and return the accuracy on the way."""
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=RATE, total_steps=steps)
+    found = []
+    for step, (images, labels) in enumerate(islice(_batches(data), steps), start=1):
         model.train()
         optimizer.zero_grad()
         loss: Any = nn.functional.cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
-        if pruning is not None:
-            pruning.step()
+        after_step(step)
         rate.step()
         if step % max(1, steps // POINTS) == 0 or step == steps:
-            accuracy.append((step, _accuracy(model, data)))
-        advance()
-    return Run(model, steps, tuple(accuracy), pruning)
+            found.append((step, accuracy(model, data)))
+    return tuple(found)
 
 
-def _batches(data: Digits, epochs: int) -> Iterator[tuple[Tensor, Tensor]]:
-    for _ in range(epochs):
+def steps_of(data: Digits, epochs: int) -> int:
+    """Return the optimizer steps in so many passes over the training images."""
+    return epochs * (len(data.train_images) // BATCH)
+
+
+def _batches(data: Digits) -> Iterator[tuple[Tensor, Tensor]]:
+    while True:
         order: Any = torch.randperm(len(data.train_images))
         for batch in order.split(BATCH)[: len(order) // BATCH]:
             yield data.train_images[batch], data.train_labels[batch]
 
 
-def _accuracy(model: nn.Module, data: Digits) -> float:
+def accuracy(model: nn.Module, data: Digits) -> float:
+    """Return the fraction of held-out images named right."""
     model.eval()
     with torch.inference_mode():
         right: Any = model(data.test_images).argmax(1) == data.test_labels
