@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,11 +12,17 @@ from attrs import field, frozen
 from torch import Tensor, nn
 
 from pruners import Layer, Loss, OptionError
+from pruners.protocols import MODES, Form, Traced
+from pruners.storage.tensors import ModelState, Sizes, StoredTensor
 
+from . import _storage
 from ._arrays import to_host, to_tensor
 from ._keeper import TorchKeeper
 from ._layers import Weight, layers, optimizers, unwrapped, weights
-from ._view import ReadOnly, TorchView
+from ._traced import TracedModule
+from ._view import ReadOnly, TorchView, evaluating
+from .tracing import trace
+from .tracing.running import Arguments
 
 
 @frozen
@@ -111,6 +118,40 @@ class TorchModel:
         from safetensors.torch import save_model
 
         save_model(self.model, path)
+
+    @property
+    def root(self) -> nn.Module:
+        """The user's own module, under any wrappers."""
+        return self.model
+
+    def state(self) -> ModelState:
+        """Return everything that goes into a file."""
+        return _storage.state(self.model)
+
+    def restore(self, tensors: Mapping[str, StoredTensor], sizes: Sizes) -> None:
+        """Put tensors of any shape and integers in place of the module's own: all of it, or nothing."""
+        _storage.restore(self.model, tensors, sizes)
+
+    def run(self, example_inputs: Any) -> None:
+        """Run the model once in evaluation mode, to the end of its work; nothing is changed."""
+        with evaluating(self.model), torch.no_grad():
+            Arguments.of(example_inputs).call(self.model)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+
+    def trace(self, example_inputs: Any, *, form: Form = "module", modes: Sequence[str] = MODES) -> Traced:
+        """
+        Record one forward pass per mode; buffers, flags and random state are left as they were.
+
+        ``form="graph"`` records the module's exported graph instead, and leaves the module itself
+        alone when channels are removed.
+        """
+        if form == "graph":
+            graph = importlib.import_module("pruners_torch.graph")
+            exported: Traced = graph.trace_graph(self.model, example_inputs, modes=modes)
+            return exported
+        recording = trace(self.model, example_inputs, modes=modes)
+        return TracedModule(self.model, recording, example_inputs)
 
     def _canonical(self, name: str) -> Tensor:
         weight = self.parameters[name]

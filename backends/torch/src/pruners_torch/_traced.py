@@ -1,0 +1,62 @@
+"""A module's recorded forward passes, and the surgery that makes it smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+from torch import nn
+
+from pruners.structure.plan import Coordinates, RemovalPlan, Removed
+from pruners.structure.program import Attribute, LiteralSize, Program
+
+from . import surgery
+from .tracing import Recording
+
+
+@frozen(eq=False)
+class TracedModule:
+    """One module that was recorded, ready to be cut in place."""
+
+    model: nn.Module
+    """The user's own module, without wrappers."""
+    recording: Recording
+    example_inputs: Any
+
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """The recorded passes by mode, "eval" first."""
+        return self.recording.programs
+
+    @property
+    def literals(self) -> Sequence[LiteralSize]:
+        """Sizes that the module's code hands to operations."""
+        return self.recording.literals
+
+    @property
+    def attributes(self) -> Mapping[Attribute, int]:
+        """The integers in the module that `literals` mention, as they are now."""
+        return self.recording.attributes
+
+    def remove(
+        self,
+        plan: RemovalPlan,
+        coordinates: Coordinates,
+        *,
+        optimizer: Any = None,
+        copies: Sequence[Any] = (),
+        tolerance: float | None = None,
+    ) -> Removed:
+        """Cut the module in place and prove it, or leave everything as it was."""
+        proof = surgery.remove(
+            self.model,
+            self.example_inputs,
+            self.programs,
+            plan,
+            coordinates,
+            optimizer=optimizer,
+            copies=copies,
+            tolerance=tolerance,
+        )
+        return Removed(self.model, proof)

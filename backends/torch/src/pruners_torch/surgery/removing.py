@@ -1,0 +1,148 @@
+"""One removal from beginning to end: all of it, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from attrs import define
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from pruners import ProofError, PrunersError
+from pruners.structure.plan import Coordinates, Proof, RemovalPlan
+from pruners.structure.program import Program
+
+from .._layers import optimizers as listed
+from ..tracing.running import Arguments, plainly
+from . import attributes, distributed, optimizers
+from .blaming import culprit
+from .copies import copies_of, pieces_of
+from .cutting import cut
+from .proving import Trial
+from .running import Bench, fast_paths, lent, sheltered
+from .tensors import Piece, pieces
+from .undo import Snapshot
+
+
+def remove(
+    model: nn.Module,
+    example_inputs: Any,
+    programs: Mapping[str, Program],
+    plan: RemovalPlan,
+    coordinates: Coordinates,
+    *,
+    optimizer: Any = None,
+    copies: Sequence[Any] = (),
+    tolerance: float | None = None,
+) -> Proof:
+    """
+    Cut a module in place and prove that it computes what the masked one computes.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The user's own module, without wrappers.
+    example_inputs : tuple, mapping or one input
+        What it was recorded with.
+    programs : {mode: Program}
+        What was recorded; the first mode is proved, all are run.
+    plan : RemovalPlan
+        What is kept of each tensor.
+    coordinates : callable
+        What is kept of each recorded value.
+    optimizer : torch.optim.Optimizer, optional
+        One or several; their state is cut as the parameters are.
+    copies : sequence of modules or mappings
+        Moving averages, cut alike.
+    tolerance : float, optional
+        Largest difference allowed, relative to the largest output.
+
+    Raises
+    ------
+    ProofError
+        If the smaller model fails or differs; names the module. Everything is as it was.
+    RemovalError
+        If the plan, an optimizer or a copy does not fit the model. Everything is as it was.
+    """
+    wrappers = distributed.wrappers(model)
+    attempt = _Attempt(Bench(model, Arguments.of(example_inputs)), programs, plan, coordinates, tolerance)
+    agreed = False
+    try:
+        proof, cleared = attempt.run(listed(optimizer), copies, wrappers)
+        agreed = True
+        distributed.agree(wrappers, plan, failed=False)
+        for wrapper in wrappers:
+            distributed.rebuild(wrapper)
+    except BaseException as error:
+        attempt.undo()
+        for wrapper in wrappers:
+            distributed.rebuild(wrapper)
+        if isinstance(error, Exception) and not agreed:
+            distributed.agree(wrappers, plan, failed=True)
+        raise
+    optimizers.tell(cleared)
+    return proof
+
+
+@define(eq=False)
+class _Attempt:
+    """Everything one removal does to a model and what hangs on it."""
+
+    bench: Bench
+    programs: Mapping[str, Program]
+    plan: RemovalPlan
+    coordinates: Coordinates
+    tolerance: float | None
+    before: Snapshot | None = None
+
+    def run(
+        self,
+        used: Sequence[torch.optim.Optimizer],
+        given: Sequence[Any],
+        wrappers: Sequence[DistributedDataParallel],
+    ) -> tuple[Proof, list[str]]:
+        """Do it all; return the proof, and parameters whose optimizer state had to go."""
+        model = self.bench.model
+        planned = pieces(self.plan, model)
+        attributes.check(model, self.plan.attributes)
+        optimizers.check(used, model)
+        distributed.check(model, wrappers)
+        copies = copies_of(model, given)
+        copied = [pieces_of(model, planned, copy) for copy in copies]
+        self.before = Snapshot([model, *copies], used)
+        with plainly():
+            proof = self._cut_and_prove(self.before, planned)
+            for copy, its_own in zip(copies, copied, strict=True):
+                cut(copy, its_own, self.plan)
+            self.before.restore_flags()
+        return proof, optimizers.cut(used, planned)
+
+    def undo(self) -> None:
+        """Put everything back."""
+        if self.before is not None:
+            self.before.restore()
+
+    def _cut_and_prove(self, before: Snapshot, planned: Sequence[Piece]) -> Proof:
+        model = self.bench.model
+        mode = next(iter(self.programs))
+        trial = Trial.of(self.bench, self.programs[mode], mode, self.coordinates, planned)
+        evidence = trial.reference()
+        before.restore()
+        cut(model, planned, self.plan)
+        after = Snapshot([model])
+        try:
+            proof = trial.prove(evidence, before, after, self.tolerance)
+            after.restore()
+            for each in self.programs:
+                with lent(model, sheltered), fast_paths():
+                    self.bench.run(each)
+                after.restore()
+        except PrunersError:
+            raise
+        except Exception as error:
+            raise ProofError(
+                f"the smaller model fails in {culprit(error, model)}; everything was put back"
+            ) from error
+        return proof
