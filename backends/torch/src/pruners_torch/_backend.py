@@ -15,7 +15,7 @@ from pruners import Layer, Loss, OptionError
 from pruners.protocols import MODES, Form, Traced
 from pruners.storage.tensors import ModelState, Sizes, StoredTensor
 
-from . import _storage
+from . import _ranks, _storage
 from ._arrays import to_host, to_tensor
 from ._keeper import TorchKeeper
 from ._layers import Weight, layers, optimizers, unwrapped, weights
@@ -138,6 +138,14 @@ class TorchModel:
             Arguments.of(example_inputs).call(self.model)
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
+
+    def ranks(self) -> int:
+        """Return the size of the process group; 1 where there is none."""
+        return _ranks.ranks()
+
+    def averaged(self, scores: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Return float64 scores averaged over all ranks: the same bits everywhere."""
+        return _ranks.averaged(scores)
 
     def trace(self, example_inputs: Any, *, form: Form = "module", modes: Sequence[str] = MODES) -> Traced:
         """
