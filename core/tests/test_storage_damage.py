@@ -98,7 +98,7 @@ def test_the_file_itself_is_good(folder, good):
 
 
 @given(st.data())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_one_flipped_bit_is_found(folder, good, data):
     place = data.draw(st.integers(0, len(good) * 8 - 1))
     changed = bytearray(good)
@@ -109,7 +109,7 @@ def test_one_flipped_bit_is_found(folder, good, data):
 
 
 @given(st.data())
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_a_file_cut_short_or_with_more_behind_it_is_refused(folder, good, data):
     path = folder / "cut.safetensors"
     path.write_bytes(good[: data.draw(st.integers(0, len(good) - 1))])
@@ -119,6 +119,7 @@ def test_a_file_cut_short_or_with_more_behind_it_is_refused(folder, good, data):
 
 
 @given(st.binary(max_size=300))
+@settings(deadline=None)
 def test_random_bytes_are_refused(folder, data):
     path = folder / "random.safetensors"
     path.write_bytes(data)
@@ -128,7 +129,7 @@ def test_random_bytes_are_refused(folder, data):
 
 
 @given(st.data())
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_spliced_files_are_refused_or_harmless(folder, good, data):
     begin, end = sorted(data.draw(st.tuples(*[st.integers(0, len(good))] * 2)))
     path = folder / "spliced.safetensors"
@@ -145,7 +146,7 @@ FIELDS = ["format", "pruners", "backend", "form", "tensors", "aliases", "transie
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON | st.just(...), min_size=1, max_size=3))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_hostile_manifests_are_refused_or_harmless(folder, good, changes):
     path = folder / "hostile.safetensors"
     path.write_bytes(with_manifest(good, **changes))
@@ -153,7 +154,7 @@ def test_hostile_manifests_are_refused_or_harmless(folder, good, changes):
 
 
 @given(st.dictionaries(st.sampled_from(["weight", "bias", "__metadata__", "x"]), JSON, max_size=4))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_hostile_headers_are_refused(folder, good, changes):
     header, rest = parted(good)
     path = folder / "header.safetensors"

@@ -60,7 +60,7 @@ class RecipeError(PrunersError, ValueError):
 
 
 class StateError(PrunersError, ValueError):
-    """A saved state does not belong to this session."""
+    """A saved state or file is damaged, or does not belong to this session or model."""
 
 
 class TraceError(PrunersError, RuntimeError):

@@ -1,7 +1,9 @@
 """The safetensors container: a JSON header and the tensors' bytes, nothing else.
 
-Written here and not by the safetensors library, whose NumPy part has no bfloat16 and no float8
-without a framework, and holds a whole model in memory while it writes. Files are the same.
+Not through the safetensors library, whose NumPy part has no float8, and no bfloat16 in its older
+versions, and wants the whole model in host memory to write it. Files are the same. They are read,
+not mapped: each tensor goes straight to where it stays, and a file that is cut short meanwhile is
+an error and not the end of the process.
 """
 
 from __future__ import annotations
