@@ -117,6 +117,15 @@ class Removal:
         slower = "slower, " if gain < 0 else ""
         return f"No faster here: {slower}{dense} before, {small} after."
 
+    @property
+    def proved(self) -> str:
+        """What the proof found, in one sentence."""
+        proof = self.proof
+        return (
+            f"Proved: {proof.outputs:,} outputs in {proof.dtype} differ by at most {proof.error:.1e} "
+            f"(tolerance {proof.tolerance:.0e}) from the masked model's."
+        )
+
 
 @frozen(eq=False)
 class RemovalReport:
@@ -142,8 +151,7 @@ class RemovalReport:
             _fell("Parameters", removal.parameters),
             _fell("MACs", removal.macs),
             removal.speed,
-            f"Proved: {proof.outputs:,} outputs in {proof.dtype} differ by at most {proof.error:.1e} "
-            f"(tolerance {proof.tolerance:.0e}) from the masked model's.",
+            removal.proved,
         ]
         if proof.normalised:
             lines.append(

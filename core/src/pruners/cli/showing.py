@@ -6,6 +6,9 @@ import click
 
 
 @click.command()
+@click.option(
+    "--channels", is_flag=True, help="Remove half the channels of a residual network, instead of 90 % zeros."
+)
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Repetitions.")
 @click.option(
     "--epochs", default=10, show_default=True, type=click.IntRange(min=2), help="Passes over the data."
@@ -18,11 +21,12 @@ import click
     help="Folder to write to.",
 )
 @click.pass_context
-def demo(ctx: click.Context, seeds: int, epochs: int, output: str) -> None:
-    """Train a small network on handwritten digits, dense and pruned to 90 %, and compare.
+def demo(ctx: click.Context, channels: bool, seeds: int, epochs: int, output: str) -> None:
+    """Train a small network on handwritten digits, dense and pruned, and compare.
 
-    Needs PyTorch, scikit-learn and matplotlib. Exit status 1 when a promise about the zeros is broken.
+    Needs PyTorch, scikit-learn and matplotlib. Exit status 1 when a promise about the pruned network is
+    broken.
     """
     from ..demo import run_demo
 
-    ctx.exit(0 if run_demo(seeds=seeds, epochs=epochs, output=output) else 1)
+    ctx.exit(0 if run_demo(channels=channels, seeds=seeds, epochs=epochs, output=output) else 1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,15 +21,25 @@ def draw(dense: Sequence[Run], pruned: Sequence[Run], path: Path) -> None:
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1, hspace=0.03)
     top, bottom = figure.subfigures(2, 1, height_ratios=(1.35, 1))
     accuracy, sparsity = top.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    _draw_accuracy(accuracy, dense, pruned)
+    draw_accuracy(accuracy, {"dense": dense, "pruned": pruned})
     _draw_sparsity(sparsity, pruned[0])
     _draw_mask(bottom.subplots(), pruned[0].masks[LAYER])
     figure.savefig(path)
 
 
-def _draw_accuracy(axes: Any, dense: Sequence[Run], pruned: Sequence[Run]) -> None:
+class Measured(Protocol):
+    """A training that was measured on the way."""
+
+    @property
+    def accuracy(self) -> tuple[tuple[int, float], ...]:
+        """``(step, fraction of held-out images named right)``."""
+        ...
+
+
+def draw_accuracy(axes: Any, networks: Mapping[str, Sequence[Measured]]) -> None:
+    """Draw the accuracy of two networks, the dense one first, over steps: the mean, and worst to best."""
     clean(axes)
-    for runs, colour, name in ((dense, DENSE, "dense"), (pruned, PRUNED, "pruned")):
+    for (name, runs), colour in zip(networks.items(), (DENSE, PRUNED), strict=True):
         steps = [step for step, _ in runs[0].accuracy]
         values = 100 * np.array([[value for _, value in run.accuracy] for run in runs])
         mean = values.mean(axis=0)
@@ -37,11 +47,13 @@ def _draw_accuracy(axes: Any, dense: Sequence[Run], pruned: Sequence[Run]) -> No
             steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.18, linewidth=0
         )
         axes.plot(steps, mean, color=colour, linewidth=2, label=f"{name}: {mean[-1]:.1f} % at the end")
-    lowest = min(value for run in (*dense, *pruned) for _, value in run.accuracy[len(run.accuracy) // 4 :])
+    every = [run for runs in networks.values() for run in runs]
+    lowest = min(value for run in every for _, value in run.accuracy[len(run.accuracy) // 4 :])
     axes.set_ylim(max(0, 100 * lowest - 6), 101)
     axes.set_ylabel("accuracy, %", color=INK, fontsize=9)
     axes.legend(loc="lower right", frameon=False, fontsize=9)
-    seeds = f"mean of {len(dense)} seeds, band from worst to best" if len(dense) > 1 else "one seed"
+    count = len(every) // 2
+    seeds = f"mean of {count} seeds, band from worst to best" if count > 1 else "one seed"
     axes.set_title(f"Held-out accuracy while training ({seeds})", loc="left", fontsize=10.5, color=INK)
 
 

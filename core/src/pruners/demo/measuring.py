@@ -16,7 +16,7 @@ from ..removals import Latency
 from ..reports import Report
 from .training import BANK, SPARSITY, Run
 
-ROUNDS = 60
+ROUNDS = 200
 WARM_UP = 5
 TOTAL = 0.9
 """Fraction of all listed weights that is zero in the end, at least."""
