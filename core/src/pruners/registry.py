@@ -137,7 +137,7 @@ def pruner(name: str, **options: Any) -> Pruner:
     --------
     >>> import pruners
     >>> pruners.pruner("random", seed=3)
-    Random(seed=3)
+    Random(seed=3, unit='weight')
     """
     return make("pruner", name, options)  # type: ignore[no-any-return]
 

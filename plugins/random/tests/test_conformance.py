@@ -19,3 +19,21 @@ OTHERS = Example({"w": [[-1, 0, 0, 0], [0, 0, 0, 9]]}, 0.25, {"w": [[1, 1, 0, 1]
 )
 def test_random(check):
     check()
+
+
+# The first four of the same draws: the third is the smallest, then the first.
+CHANNELS = Example({"w": [[1, 2], [3, 4], [5, 6], [7, 8]]}, 0.5, {"w": [0, 1, 0, 1]})
+
+
+@pruner_checks(
+    "random",
+    examples=[CHANNELS],
+    expected_failures={
+        "check_ties_fall_to_the_lower_index": "scores are drawn: equal channels get different ones",
+        "check_the_order_of_channels_does_not_matter": "scores are drawn for positions",
+    },
+    seed=3,
+    unit="channel",
+)
+def test_random_channels(check):
+    check()

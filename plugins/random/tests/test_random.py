@@ -80,6 +80,20 @@ def test_small_shapes(shape):
     assert scores({"w": shape})["w"].shape == shape
 
 
+def test_channels_are_drawn_one_by_one():
+    model = {"w": np.ones((8, 3, 2))}
+    pruner = pruners.pruner("random", unit="channel")
+    drawn = pruners.scores(model, pruner)["w"]
+    np.testing.assert_array_equal(drawn, scores({"w": (8,)})["w"])
+    mask = pruners.masks(model, pruner, sparsity=0.5)["w"]
+    assert (mask.all(axis=(1, 2)) == (drawn >= np.sort(drawn)[4])).all() and mask.sum() == 4 * 6
+
+
+def test_a_wrong_unit_is_refused():
+    with pytest.raises(pruners.OptionError, match="'unit' must be in"):
+        pruners.pruner("random", unit="filter")
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.integers(0, 2**70),

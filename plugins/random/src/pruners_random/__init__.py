@@ -11,6 +11,6 @@ def provide_pruners() -> Iterable[pruners.PrunerSpec]:
     yield pruners.PrunerSpec(
         name="random",
         factory="pruners_random._random:Random",
-        summary="removes random weights, the same ones for the same seed and name",
+        summary="removes random weights or channels, the same ones for the same seed and name",
         paper="Liu et al., ICLR 2022, arXiv:2202.02643",
     )

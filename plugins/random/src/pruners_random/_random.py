@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
-from attrs import field, frozen
+from attrs import field, frozen, validators
 
 import pruners
 from pruners.options import integer, whole
@@ -17,21 +17,23 @@ from pruners.options import integer, whole
 @frozen(kw_only=True)
 class Random:
     r"""
-    Score every weight by a random number that depends on seed, name and position only.
+    Score every weight, or channel, by a random number that depends on seed, name and position only.
 
-    The score of weight :math:`i` of parameter `name` is :math:`u_i \sim U[0, 1)`, from a
-    generator seeded with a hash of `seed` and `name`. At sparsity :math:`s` the
+    The score of weight (or channel) :math:`i` of parameter `name` is :math:`u_i \sim U[0, 1)`,
+    from a generator seeded with a hash of `seed` and `name`. At sparsity :math:`s` the
     :math:`\lfloor sn \rfloor` smallest of a layer's :math:`n` scores go.
 
     Parameters
     ----------
     seed : int, default 0
         Chooses the draw; any integer from 0.
+    unit : {"weight", "channel"}, default "weight"
+        What is drawn for: single weights, or whole output channels.
 
     Raises
     ------
     ValueError
-        If `seed` is negative.
+        If `seed` is negative, or `unit` is not one of its choices.
     TypeError
         If `seed` is not an integer.
 
@@ -65,11 +67,17 @@ class Random:
 
     seed: int = field(default=0, converter=integer, validator=whole(0))
 
-    unit: ClassVar[Literal["weight"]] = "weight"
+    unit: Literal["weight", "channel"] = field(
+        default="weight", validator=validators.in_(("weight", "channel"))
+    )
 
     def scores(self, view: pruners.View) -> Mapping[str, np.ndarray]:
-        """Return uniform float32 numbers in [0, 1), shaped as the weights."""
-        return {name: _uniform(self.seed, name, weight.shape) for name, weight in view.weights.items()}
+        """Return uniform float32 numbers in [0, 1): one per weight, or one per output channel."""
+        axes = None if self.unit == "weight" else 1
+        return {
+            name: _uniform(self.seed, name, tuple(weight.shape[:axes]))
+            for name, weight in view.weights.items()
+        }
 
 
 def _uniform(seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
