@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pruners.structure.program import Place, Program
+from pruners.structure.program import Program
 
 from . import indexing, layers, movement, vision  # noqa: F401  (they fill the table)
 from .arithmetic import elementwise, opaque
@@ -20,6 +20,8 @@ from .steps import Signature, Step, signature, tensors
 from .tape import Tape
 
 _KNOWN: dict[OpOverload, Signature] = {}
+
+Guard = Callable[[Iterable[Tensor]], None]
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -35,10 +37,13 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         The model that will run.
     named : {str: torch.Tensor}
         Its parameters and buffers by their first names.
+    guard : callable, optional
+        Told of tensors that are about to be written to.
     """
 
-    def __init__(self, model: nn.Module, named: Mapping[str, Tensor]) -> None:
+    def __init__(self, model: nn.Module, named: Mapping[str, Tensor], guard: Guard | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._guard = guard
         self.tape = Tape(named)
         self.scopes = Scopes(model, self.tape)
         self.sequence: list[OpOverload] = []
@@ -64,7 +69,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation and write it down."""
         kwargs = kwargs or {}
-        known = _KNOWN.get(func) or _learn(func)
+        known = _KNOWN.get(func) or signature_of(func)
+        if known.written and self._guard is not None:
+            self._guard(known.targets(args, kwargs))
         result = func(*args, **kwargs)
         self.sequence.append(func)
         self.modules.append(self.scopes.name)
@@ -77,20 +84,25 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor in tensors_in(output):
             self.program.result(self.tape.number(tensor))
 
+    def stand(self, operation: str) -> None:
+        """Say which operation is written down next."""
+        self.tape.stand(self.scopes.name, operation)
+
     def _note(self, known: Signature, step: Step) -> None:
         tape = self.tape
         tape.position = len(self.sequence) - 1
         if not tape.paused:
-            tape.place = Place(self.scopes.name, known.shown)
+            self.stand(known.shown)
             known.translation(tape, step)  # type: ignore[misc]
         tape.locate(step)
         if known.written and not tape.paused:
-            for name in known.written:
-                for written in tensors(step.arguments[name]):
-                    if written._is_view():
-                        tape.rebase(written)
+            for written in tensors([step.arguments[name] for name in known.written]):
+                if written._is_view():
+                    tape.rebase(written)
 
 
-def _learn(function: OpOverload) -> Signature:
-    _KNOWN[function] = signature(function, opaque, elementwise)
+def signature_of(function: OpOverload) -> Signature:
+    """Return what is known of an operation."""
+    if function not in _KNOWN:
+        _KNOWN[function] = signature(function, opaque, elementwise)
     return _KNOWN[function]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from typing import Any
 
-import torch
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from torch import Tensor, nn
 from torch._ops import OpOverload
 
@@ -14,8 +14,10 @@ from pruners import OptionError, TraceError
 from pruners.protocols import MODES
 from pruners.structure.program import Attribute, LiteralSize, Program
 
+from .listener import Listener
 from .recorder import Recorder
-from .running import Arguments, plainly, set_mode, untouched
+from .running import Arguments, Snapshot, plainly, set_mode, untouched
+from .sizes import SizeBook, attributes_of, tracked_attributes
 from .tape import Origin
 
 
@@ -98,20 +100,23 @@ def trace(
         raise OptionError(f"modes must be among {', '.join(MODES)}, got {unknown[0]!r}")
     named, names = names_of(module)
     arguments = Arguments.of(example_inputs)
-    passes: dict[str, Recorder] = {}
+    trial = _Trial(module, Snapshot(module), named, arguments)
+    passes: dict[str, _Pass] = {}
     notes: list[str] = []
-    with untouched(module), plainly():
-        for mode in sorted(modes):
-            try:
-                passes[mode] = _record(module, named, arguments, mode)
-            except Exception as error:
-                if mode == "eval":
-                    raise TraceError(_failure(module, error)) from error
-                notes.append(f"the training pass was left out: {_shown(error)}")
+    for mode in sorted(modes):
+        try:
+            passes[mode] = trial.best(mode, literals, notes)
+        except Exception as error:
+            if mode == "eval":
+                raise TraceError(_failure(module, error)) from error
+            notes.append(f"the training pass was left out: {_shown(error)}")
+    found = tuple(literal for each in passes.values() for literal in each.literals)
     return Recording(
-        programs={mode: recorder.program for mode, recorder in passes.items()},
-        scripts={mode: _script(recorder) for mode, recorder in passes.items()},
+        programs={mode: each.program for mode, each in passes.items()},
+        scripts={mode: each.script for mode, each in passes.items()},
         names=names,
+        literals=found,
+        attributes=attributes_of(module, found),
         notes=tuple(notes),
     )
 
@@ -134,20 +139,54 @@ def names_of(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, tuple[str,
     return named, names
 
 
-def _record(module: nn.Module, named: Mapping[str, Tensor], arguments: Arguments, mode: str) -> Recorder:
-    """Run a module once and return what was recorded; its state is the caller's to put back."""
-    set_mode(module, mode)
-    fresh = arguments.fresh()
-    recorder = Recorder(module, named)
-    with recorder:
-        output = fresh.call(module)
-    recorder.finish(output)
-    torch.clear_autocast_cache()
-    return recorder
+@frozen(eq=False)
+class _Pass:
+    program: Program
+    script: Script
+    literals: tuple[LiteralSize, ...] = ()
 
 
-def _script(recorder: Recorder) -> Script:
-    return Script(tuple(recorder.sequence), tuple(recorder.modules), dict(recorder.tape.origins))
+@frozen(eq=False)
+class _Trial:
+    """A model as it is now, and what it is called with."""
+
+    module: nn.Module
+    snapshot: Snapshot
+    named: Mapping[str, Tensor]
+    arguments: Arguments
+
+    def best(self, mode: str, literals: bool, notes: list[str]) -> _Pass:
+        """Record one pass; where it fails, try plain integers, then, in training, a batch of two."""
+        try:
+            return self.record(mode, literals)
+        except Exception as error:
+            if literals:
+                with suppress(Exception):
+                    found = self.record(mode, False)
+                    notes.append(f"sizes in the code were not looked for in the {mode} pass: {_shown(error)}")
+                    return found
+            two = self.arguments.doubled() if mode == "train" else None
+            if two is None:
+                raise
+            return evolve(self, arguments=two).best(mode, literals, notes)
+
+    def record(self, mode: str, literals: bool) -> _Pass:
+        """Run the model once, put everything back, and return what was recorded."""
+        with untouched(self.snapshot), plainly():
+            set_mode(self.module, mode)
+            recorder = Recorder(self.module, self.named, self.snapshot.guard)
+            book = SizeBook(mode, recorder.tape, recorder.scopes) if literals else None
+            fresh = self.arguments.fresh()
+            with ExitStack() as stack:
+                if book is not None:
+                    stack.enter_context(tracked_attributes(self.module, book))
+                    stack.callback(book.close)
+                stack.enter_context(recorder)
+                stack.enter_context(Listener(recorder, book))
+                output = fresh.call(self.module)
+            recorder.finish(output)
+        script = Script(tuple(recorder.sequence), tuple(recorder.modules), dict(recorder.tape.origins))
+        return _Pass(recorder.program, script, tuple(book.literals) if book is not None else ())
 
 
 def _failure(module: nn.Module, error: Exception) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -66,10 +67,13 @@ class Snapshot:
     _contents: list[tuple[Any, Any]] = field(factory=list)
     _buffers: list[tuple[Tensor, Tensor]] = field(factory=list)
     _training: list[tuple[nn.Module, bool]] = field(factory=list)
-    saved: dict[int, tuple[Tensor, Tensor]] = field(factory=dict)
-    """Parameters that something wrote to, with what they were."""
+    _memory: dict[int, list[Tensor]] = field(factory=dict)
+    _saved: dict[int, tuple[Tensor, Tensor]] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
+        for parameter in self.model.parameters():
+            self._memory.setdefault(_memory(parameter), []).append(parameter)
+        self._memory.pop(0, None)
         for module in self.model.modules():
             held = vars(module)
             self._attributes.append((held, dict(held)))
@@ -79,10 +83,12 @@ class Snapshot:
             self._training.append((module, module.training))
         self._buffers = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
 
-    def keep(self, tensor: Tensor) -> None:
-        """Copy a tensor that is about to be written to."""
-        if id(tensor) not in self.saved:
-            self.saved[id(tensor)] = (tensor, tensor.detach().clone())
+    def guard(self, targets: Iterable[Tensor]) -> None:
+        """Copy the parameters among tensors that are about to be written to."""
+        for target in targets:
+            for parameter in self._memory.get(_memory(target), ()):
+                if id(parameter) not in self._saved:
+                    self._saved[id(parameter)] = (parameter, parameter.detach().clone())
 
     def restore(self) -> None:
         """Put back whatever has changed."""
@@ -98,15 +104,25 @@ class Snapshot:
             if module.training != training:
                 module.training = training
         with torch.no_grad():
-            for tensor, value in [*self._buffers, *self.saved.values()]:
+            for tensor, value in [*self._buffers, *self._saved.values()]:
                 if tensor.device.type != "meta" and not _equal(tensor, value):
                     tensor.copy_(value)
+        self._saved.clear()
+
+
+def _memory(tensor: Tensor) -> int:
+    """Return where a tensor's memory lies; 0 where it has none."""
+    if tensor.layout != torch.strided or tensor.device.type == "meta":
+        return 0
+    return tensor.untyped_storage().data_ptr()
 
 
 def _same(held: Any, before: Any) -> bool:
     """Say whether a container holds the very same things in the same order."""
     if len(held) != len(before):
         return False
+    if not held:
+        return True
     if isinstance(held, dict):
         return all(a is b and held[a] is before[b] for a, b in zip(held, before, strict=True))
     if isinstance(held, set):
@@ -125,14 +141,13 @@ def _equal(tensor: Tensor, value: Tensor) -> bool:
 
 
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[Snapshot]:
+def untouched(snapshot: Snapshot) -> Iterator[None]:
     """Run a block; the model's attributes, buffers, flags and the random state are put back."""
-    snapshot = Snapshot(model)
-    places = {parameter.device for parameter in model.parameters()}
+    places = {parameter.device for parameter in snapshot.model.parameters()}
     devices = sorted({place.index for place in places if place.type == "cuda"} - {None})
     with torch.random.fork_rng(devices=devices):
         try:
-            yield snapshot
+            yield
         finally:
             snapshot.restore()
 
@@ -140,6 +155,8 @@ def untouched(model: nn.Module) -> Iterator[Snapshot]:
 @contextmanager
 def plainly() -> Iterator[None]:
     """Run a block without gradients, fused kernels of attention, compilation or cached casts."""
+    collecting = gc.isenabled()
+    gc.disable()  # thousands of small records: pauses of the collector would take longer than the pass
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     torch.clear_autocast_cache()
@@ -153,6 +170,8 @@ def plainly() -> Iterator[None]:
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             yield
     finally:
+        if collecting:
+            gc.enable()
         torch.backends.mha.set_fastpath_enabled(fast)
         torch.clear_autocast_cache()
 

@@ -101,4 +101,6 @@ def _owns(module: nn.Module) -> bool:
 def _first(values: Any) -> Tensor | None:
     if isinstance(values, Tensor):
         return values
+    if type(values) is tuple and values and isinstance(values[0], Tensor):
+        return values[0]
     return next(iter(tensors_in(values)), None)

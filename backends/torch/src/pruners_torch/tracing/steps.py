@@ -9,7 +9,6 @@ import torch
 from attrs import define, frozen
 from torch import Tensor
 from torch._ops import OpOverload
-from torch.utils._pytree import tree_leaves
 
 if TYPE_CHECKING:
     from .tape import Tape
@@ -39,6 +38,8 @@ class Step:
     name: str
     arguments: Mapping[str, Any]
     result: Any
+    _read: list[Tensor] | None = None
+    _results: list[Tensor] | None = None
 
     @property
     def rank(self) -> int:
@@ -60,18 +61,36 @@ class Step:
     @property
     def read(self) -> list[Tensor]:
         """Every tensor among the arguments, in order, without the one to write into."""
-        given = [value for name, value in self.arguments.items() if name != "out"]
-        return tensors(given)
+        if self._read is None:
+            self._read = tensors([value for name, value in self.arguments.items() if name != "out"])
+        return self._read
 
     @property
     def results(self) -> list[Tensor]:
         """Every tensor that was returned, in order."""
-        return [self.result] if isinstance(self.result, Tensor) else tensors(self.result)
+        if self._results is None:
+            self._results = tensors(self.result)
+        return self._results
 
 
 def tensors(values: Any) -> list[Tensor]:
     """Return the tensors in nested lists, tuples and mappings, in order."""
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+    found: list[Tensor] = []
+    _collect(values, found)
+    return found
+
+
+def _collect(values: Any, found: list[Tensor]) -> None:
+    if isinstance(values, Tensor):
+        found.append(values)
+    elif isinstance(values, (list, tuple)):
+        for each in values:
+            if isinstance(each, Tensor):
+                found.append(each)
+            elif isinstance(each, (list, tuple, dict)):
+                _collect(each, found)
+    elif isinstance(values, dict):
+        _collect(list(values.values()), found)
 
 
 def translates(*names: str) -> Callable[[Translation], Translation]:
@@ -102,6 +121,11 @@ class Signature:
         given.update(zip(given, args, strict=False))
         given.update(kwargs)
         return given
+
+    def targets(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
+        """Return the tensors it writes into."""
+        given = self.bind(args, kwargs)
+        return tensors([given[name] for name in self.written])
 
 
 def signature(function: OpOverload, fallback: Translation, pointwise: Translation) -> Signature:

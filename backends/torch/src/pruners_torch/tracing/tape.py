@@ -5,9 +5,8 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from attrs import frozen
 from torch import Tensor
 
 from pruners.structure.program import NONE, Place, Program
@@ -15,13 +14,12 @@ from pruners.structure.program import NONE, Place, Program
 from .steps import Step
 
 
-@frozen(slots=True)
-class Origin:
+class Origin(NamedTuple):
     """How a recorded value is met again when the model runs once more."""
 
     position: int
     """Which of the dispatched operations, counted from 0."""
-    index: int
+    which: int
     """Which of the tensors that it returned, or that it read."""
     side: Literal["returned", "read", "base"] = "returned"
     """``base``: the tensor that the returned one is a view of."""
@@ -34,6 +32,8 @@ class Tape:
         self.program = Program()
         self.origins: dict[int, Origin] = {}
         self.place = Place()
+        self.line = ""
+        self._places: dict[tuple[str, str, str], Place] = {}
         self.position = -1
         self.paused = False
         self._numbers: dict[int, tuple[weakref.ref[Tensor], int]] = {}
@@ -45,6 +45,14 @@ class Tape:
             self.give(tensor, value)
             if tensor.device.type != "meta" and tensor.numel():
                 self._memory[tensor.data_ptr()] = (tensor, value)
+
+    def stand(self, module: str, operation: str) -> None:
+        """Say where and what is written down next."""
+        key = (module, operation, self.line)
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = Place(*key)
+        self.place = place
 
     def known(self, tensor: Tensor) -> int | None:
         """Return a tensor's value, or None for one that nothing recorded has made or read."""
@@ -86,21 +94,17 @@ class Tape:
 
     def locate(self, step: Step) -> None:
         """Note where the values of a step are met again; call it after its translation."""
-        results = step.results
-        for index, tensor in enumerate(results):
-            origin = Origin(self.position, index)
-            if self.paused:
-                self._inner.append((tensor, origin))
-            else:
-                value = self.known(tensor)
-                if value is not None:
-                    self.origins.setdefault(value, origin)
+        position = self.position
         if self.paused:
-            self._inner += [
-                (tensor, Origin(self.position, index, "read")) for index, tensor in enumerate(step.read)
-            ]
-        elif self._unread:
-            self._locate_sources([(t, Origin(self.position, i, "read")) for i, t in enumerate(step.read)])
+            self._inner += [(each, Origin(position, i)) for i, each in enumerate(step.results)]
+            self._inner += [(each, Origin(position, i, "read")) for i, each in enumerate(step.read)]
+            return
+        for index, tensor in enumerate(step.results):
+            value = self.known(tensor)
+            if value is not None and value not in self.origins:
+                self.origins[value] = Origin(position, index)
+        if self._unread:
+            self._locate_sources([(each, Origin(position, i, "read")) for i, each in enumerate(step.read)])
 
     def rebase(self, written: Tensor) -> None:
         """Let the tensor that a written view looks into stand for a new value."""
