@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,8 +29,8 @@ from .integers import TrackedInt, expression_of, plain
 from .scopes import Scopes
 from .tape import Tape
 
-_TORCH = str(Path(torch.__file__).parent)
-_HERE = str(Path(__file__).parent)
+_TORCH = str(Path(torch.__file__).parent) + os.sep
+_HERE = str(Path(__file__).parent) + os.sep
 _WRITTEN = (nn.MultiheadAttention, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.Unflatten, nn.ChannelShuffle)
 """Modules of PyTorch whose forward hands sizes to operations."""
 _MIRRORS = frozenset(
@@ -102,7 +103,7 @@ class SizeBook:
         """Take note that an expression must stay `value`: as if it sized an array from outside."""
         if isinstance(expression, Constant):
             return
-        self.function, self.line = "comparison", users_line()
+        self.function, self.line = "computation", users_line()
         if value < 0:
             expression = Arithmetic("-", Constant(0), expression)
         self.note(expression, self.tape.program.source((abs(value),)), 0)

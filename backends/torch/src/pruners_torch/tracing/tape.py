@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 from pruners.structure.program import NONE, Place, Program
@@ -133,10 +134,11 @@ class Tape:
         self._inner.clear()
 
     def _meet(self, tensor: Tensor) -> int:
-        value = self._alias(tensor)
-        if value is None:
-            value = self.program.source(tensor.shape)
-            self._unread.append((weakref.ref(tensor), value))
+        with torch._C.DisableTorchFunction():  # asking for the shape is no part of the model
+            value = self._alias(tensor)
+            if value is None:
+                value = self.program.source(tensor.shape)
+                self._unread.append((weakref.ref(tensor), value))
         self.give(tensor, value)
         return value
 
