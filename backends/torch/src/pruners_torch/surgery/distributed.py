@@ -15,6 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from pruners import ProofError, RemovalError
 from pruners.structure.plan import RemovalPlan
 
+_OPTIONS = {"mixed_precision": "mixed_precision", "_delay_grad_buffer": "delay_all_reduce_named_params"}
+
 
 def wrappers(model: nn.Module) -> list[DistributedDataParallel]:
     """Return the wrappers that gather this model's gradients; they know it, it does not know them."""
@@ -37,11 +39,12 @@ def check(model: nn.Module, found: Sequence[DistributedDataParallel]) -> None:
             raise RemovalError(
                 "FullyShardedDataParallel flattens parameters; cut the model before wrapping it"
             )
-    if any(wrapper.mixed_precision is not None for wrapper in found):
-        raise RemovalError(
-            "DistributedDataParallel(mixed_precision=...) holds copies of the parameters; remove channels "
-            "before wrapping, or use torch.autocast"
-        )
+    for option in ("mixed_precision", "_delay_grad_buffer"):
+        if any(getattr(wrapper, option, None) is not None for wrapper in found):
+            raise RemovalError(
+                f"DistributedDataParallel({_OPTIONS[option]}=...) holds memory of the parameters' sizes; "
+                "remove channels before wrapping"
+            )
 
 
 def agree(found: Sequence[DistributedDataParallel], plan: RemovalPlan, failed: bool) -> None:
@@ -66,7 +69,9 @@ def rebuild(wrapper: DistributedDataParallel) -> None:
     parameters, sparse = wrapped._build_params_for_reducer()
     names = wrapped._build_debug_param_to_name_mapping(parameters)
     wrapped._ddp_init_helper(parameters, sparse, names, wrapped.static_graph)
+    wrapped._has_rebuilt_buckets = False
     if wrapped.static_graph:
+        wrapped._static_graph_delay_allreduce_enqueued = False
         wrapped.reducer._set_static_graph()
         wrapped.logger._set_static_graph()
     communication: Any = group

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from math import isfinite
 from typing import Any
 
 import torch
@@ -176,9 +177,14 @@ def _mismatch(comparison: Comparison, inside: Comparison, limit: float) -> Proof
     named = inside.first_beyond(limit) or comparison.first_beyond(limit)
     where = f"module {named!r} is the first to differ" if named else "only what is returned differs"
     size = max(comparison.error, inside.error)
+    far = (
+        f"{size:.3g} of its largest output"
+        if isfinite(size)
+        else "more than rounding: shapes, NaN or indices"
+    )
     return ProofError(
-        f"the smaller model differs from the masked one by {size:.3g} of its largest output "
-        f"(allowed: {limit:g}); {where}; everything was put back"
+        f"the smaller model differs from the masked one by {far} (allowed: {limit:g}); {where}; "
+        "everything was put back"
     )
 
 
