@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
 from torch import nn
 
+from pruners import Loss
+from pruners.protocols import Stream
 from pruners.structure.plan import Coordinates, RemovalPlan, Removed
 from pruners.structure.program import Attribute, LiteralSize, Program
 
 from . import surgery
-from .tracing import Recording
+from .tracing import Recording, replay
 
 
 @frozen(eq=False)
@@ -38,6 +40,10 @@ class TracedModule:
     def attributes(self) -> Mapping[Attribute, int]:
         """The integers in the module that `literals` mention, as they are now."""
         return self.recording.attributes
+
+    def values(self, wanted: Mapping[str, int], data: Iterable[Any], loss: Loss | None = None) -> Stream:
+        """Yield ``(name, tensor)`` for recorded values of the "eval" program, batch by batch."""
+        return replay(self.model, self.recording, wanted, data, loss)
 
     def remove(
         self,
