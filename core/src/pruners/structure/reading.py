@@ -33,7 +33,7 @@ class Reader:
     axis: int
     """The axis of that which it sums over."""
     inputs: np.ndarray
-    """``(channel, width)``: the coordinates of each channel on that axis; -1 where it does not read one."""
+    """``(channel, width)``: the coordinates of that axis which leave with each channel, filled up with -1."""
 
 
 @define(eq=False, slots=False)
@@ -74,7 +74,8 @@ class Reading:
         for name in self.names:
             scales = {self._flow.scale(output) for output in self._flow.outputs(name, self._channels(name))}
             scale = scales.pop() if len(scales) == 1 else None
-            if scale is not None and self.opened.layers[scale].shape == (self._channels(name),):
+            layer = None if scale is None else self.opened.layers.get(scale)
+            if scale is not None and layer is not None and layer.shape == (self._channels(name),):
                 found[name] = self.opened.native(scale, np.array(self.opened.read(scale)))
         return found
 
@@ -137,12 +138,10 @@ class Reading:
 
     def _summed(self, op: Op) -> tuple[str, int, int] | None:
         """Return the weight of an operation, what it reads and the axis it sums over, if it is a layer's."""
-        shapes = self._flow.program.shapes
         if op.kind == "conv":
-            name, (value, axis) = self._flow.parameter(op.inputs[1]), (op.inputs[0], 1)
-            depthwise = 1 < int(op.options["groups"]) == shapes[value][1] == shapes[op.outputs[0]][1]
-            if depthwise:
-                return None  # its channels leave with its inputs: whoever reads those is asked instead
+            if self._passes_on(op):
+                return None
+            name, value, axis = self._flow.parameter(op.inputs[1]), op.inputs[0], 1
         elif op.kind == "contract" and len(op.inputs) == 2:
             weights = [index for index in (0, 1) if self._flow.parameter(op.inputs[index])]
             operands, result = op.options["spec"].split("->")
@@ -158,6 +157,19 @@ class Reading:
         known = name is not None and name in self.opened.layers and self.opened.layers[name].default
         return (name, value, axis) if known and name is not None else None
 
+    def _passes_on(self, op: Op) -> bool:
+        """Return whether the outputs of each group leave with its inputs: then their readers are asked."""
+        groups = int(op.options["groups"])
+        shapes = self._flow.program.shapes
+        if groups == 1:
+            return False
+        if groups == shapes[op.inputs[0]][1] == shapes[op.outputs[0]][1]:
+            return True
+        into, out = (self._structure.labels(MODE, value)[1] for value in (op.inputs[0], op.outputs[0]))
+        if into is None or out is None:
+            return False
+        return np.array_equal(into[:: len(into) // groups], out[:: len(out) // groups])
+
     def _seen_weight(self, reader: Reader) -> np.ndarray:
         """Return ``(out, channel, position)``: what each output multiplies each channel's coordinates by."""
         weight = self.opened.read(reader.name)
@@ -166,13 +178,11 @@ class Reading:
         channels, width = reader.inputs.shape
         out, kernel = weight.shape[0], int(np.prod(weight.shape[2:], dtype=int))
         seen = np.zeros((out, channels, width, kernel), flat.dtype)
-        for channel, coordinates in enumerate(reader.inputs):
-            if coordinates[0] < 0:
-                continue
+        for channel, index in np.argwhere(reader.inputs >= 0):
+            coordinates = reader.inputs[channel, index : index + 1]
             places = _positions(weight.shape, groups, coordinates)
-            for index, coordinate in enumerate(coordinates):
-                rows_ = _outputs_of(weight.shape, groups, coordinate)
-                seen[rows_, channel, index] = flat[places[index]].reshape(-1, kernel)
+            outputs = _outputs_of(weight.shape, groups, int(coordinates[0]))
+            seen[outputs, channel, index] = flat[places].reshape(-1, kernel)
         return seen.reshape(out, channels, width * kernel)
 
     def _seen(self, reader: Reader, x: np.ndarray, locations: int, random: np.random.Generator) -> np.ndarray:
@@ -192,31 +202,27 @@ class Reading:
 
 def match(channels: np.ndarray, axis: Axis) -> np.ndarray | None:
     """
-    Return ``(channel, width)``: where on an axis each channel is, by equal roots.
+    Return ``(channel, width)``: the coordinates of an axis that leave with each channel, by equal roots.
 
-    -1 for channels that are not on it; None where none is, or where the axis does not hold them
-    evenly. Several channels of one root share its coordinates in order.
+    Filled up with -1; None where there are none at all. Several channels of one root share its
+    coordinates in order.
     """
     if axis is None:
         return None
-    order = np.argsort(axis, kind="stable")
-    first = np.searchsorted(axis, channels, "left", sorter=order)
-    counts = np.searchsorted(axis, channels, "right", sorter=order) - first
-    counts[channels == FROZEN] = 0
-    _, inverse, sharing = np.unique(channels, return_inverse=True, return_counts=True)
-    sharing = sharing[inverse]
-    widths = counts // sharing
-    width = int(widths.max(initial=0))
-    if not width or ((counts % sharing != 0) | ((widths != width) & (counts > 0))).any():
+    found: list[np.ndarray] = [np.empty(0, int)] * len(channels)
+    for root in np.intersect1d(channels, axis):
+        if root != FROZEN:
+            owners = np.flatnonzero(channels == root)
+            shares = np.array_split(np.flatnonzero(axis == root), len(owners))
+            for owner, share in zip(owners, shares, strict=True):
+                found[owner] = share
+    width = max(map(len, found), default=0)
+    if not width:
         return None
-    found = np.full((len(channels), width), -1)
-    taken: dict[int, int] = {}
-    for channel in np.flatnonzero(counts):
-        root = int(channels[channel])
-        start = int(first[channel]) + taken.get(root, 0)
-        taken[root] = taken.get(root, 0) + width
-        found[channel] = order[start : start + width]
-    return found
+    table = np.full((len(channels), width), -1)
+    for row, share in zip(table, found, strict=True):
+        row[: len(share)] = share
+    return table
 
 
 def _outputs_of(shape: tuple[int, ...], groups: int, coordinate: int) -> np.ndarray:
