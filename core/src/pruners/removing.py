@@ -8,6 +8,7 @@ from typing import Any, Literal
 from .errors import RemovalError
 from .protocols import MODES, Form, Loss, Pruner, Traceable
 from .registry import backend_for
+from .removal_plans import whole_layers
 from .removal_work import Cutting, Heads, Work
 from .removals import Latency, Removal, measure_latency
 from .scoring import as_pruner
@@ -145,14 +146,26 @@ def remove(
         bounds=bounds or {},
     )
     opened = _traceable(model)
-    work = Work(opened, as_pruner(pruner), amount, reduction, data, loss, distributed)
+    cutting = Cutting(optimizer, copies, tolerance, strict, _patterns(ignore), form)
+    work = Work(opened, as_pruner(pruner), amount, reduction, data, loss, distributed, cutting)
     dense = measure_latency(lambda: opened.run(example_inputs), measure) if measure else None
     with work.timing("analysis"):
         work.traced = opened.trace(example_inputs, form=form, modes=modes)
-    options = Cutting(optimizer, copies, tolerance, strict, _patterns(ignore), form)
-    removed = work.remove(options, heads)
-    latency = _compared(dense, removed, example_inputs, measure)
-    return work.removal(removed, form, latency)
+    candidate, removed = work.remove(heads)
+    return Removal(
+        model=removed.model,
+        plan=candidate.plan,
+        proof=removed.proof,
+        groups=tuple(candidate.rows()),
+        whole=whole_layers(opened.layers, candidate.traced, candidate.structure),
+        parameters=candidate.parameters,
+        macs=candidate.macs,
+        form=form,
+        pruner=work.named.name,
+        unruled=tuple(dict.fromkeys(str(place) for place in candidate.structure.unruled)),
+        latency=_compared(dense, removed, example_inputs, measure),
+        seconds=dict(work.seconds),
+    )
 
 
 def _traceable(model: Any) -> Traceable:

@@ -80,15 +80,19 @@ class Reconciler:
         removed = removed.copy()
         restored: list[Restored] = []
         while True:
-            counts = [int(np.count_nonzero(~removed[vector])) for vector in self._vectors]
+            lost = [int(np.count_nonzero(removed[vector])) for vector in self._vectors]
+            counts = [len(vector) - gone for vector, gone in zip(self._vectors, lost, strict=True)]
             values = self._solve(counts)
             broken = [size for size in self._sizes.values() if not _holds(size, values, counts)]
             if not broken:
                 changed = {each: value for each, value in values.items() if value != self.attributes[each]}
                 return removed, changed, restored
-            back = self._restore(broken[0], values, counts, removed, score)
-            removed[back] = False
-            restored.append(Restored(tuple(int(root) for root in back), broken[0].place))
+            for size in broken:
+                # Those that share a count with one already mended are looked at again in the next round.
+                if not any(removed[self._vectors[each]].sum() != lost[each] for each in _all_counted(size)):
+                    back = self._restore(size, values, counts, removed, score)
+                    removed[back] = False
+                    restored.append(Restored(tuple(int(root) for root in back), size.place))
 
     def _length(self, literal: LiteralSize) -> int:
         return self.structure.programs[literal.mode].shapes[literal.value][literal.axis]
@@ -159,6 +163,11 @@ class Reconciler:
     @staticmethod
     def _multiplicity(vectors: Sequence[np.ndarray], pool: np.ndarray) -> int:
         return max(int(np.count_nonzero(vector == pool[-1])) for vector in vectors) or 1
+
+
+def _all_counted(size: _Size) -> Iterator[int]:
+    yield from _counted(size.expression)
+    yield from _counted(size.needed)
 
 
 def _holds(size: _Size, values: Values, counts: Sequence[int]) -> bool:
