@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from attrs import define, field, frozen
 
-from . import movement  # noqa: F401  (registers its rules)
+from . import movement, zeros  # noqa: F401  (movement registers its rules)
 from .groups import Group, Member, find_groups
 from .labels import FROZEN, Axes, Axis, Classes, Labels, Reason
 from .program import Constant, LiteralSize, Place, Program
@@ -128,6 +128,7 @@ def _walk(
         for op in program.ops:
             outputs = RULES[op.kind](walk, op)
             walk.axes.update(zip(op.outputs, outputs, strict=True))
+            zeros.follow(walk, op)
             if op.kind == "opaque":
                 attempt.unruled.append(op.place)
         for value in program.results:
@@ -154,6 +155,7 @@ def _start(program: Program, walk: Walk, shared: dict[str, Axes]) -> None:
     for value, shape in enumerate(program.shapes):
         if value not in walk.axes and value not in produced:
             walk.axes[value] = [None] * len(shape)
+    zeros.start(walk, list(program.parameters.values()))
 
 
 def _keep_constant(attempt: _Attempt, literal: LiteralSize) -> None:

@@ -211,7 +211,7 @@ def _reshape(walk: Walk, op: Op) -> list[Axes]:
     if math.prod(old) == 0:
         walk.freeze(op, "is empty", *axes)
         return [result]
-    for before, after in _blocks(old, new):
+    for before, after in blocks(old, new):
         live = [axis for axis in before if axes[axis] is not None]
         if not live:
             continue
@@ -226,7 +226,7 @@ def _reshape(walk: Walk, op: Op) -> list[Axes]:
     return [result]
 
 
-def _blocks(old: tuple[int, ...], new: tuple[int, ...]) -> Iterator[tuple[list[int], list[int]]]:
+def blocks(old: tuple[int, ...], new: tuple[int, ...]) -> Iterator[tuple[list[int], list[int]]]:
     """Yield the axes of input and output that have the same number of coordinates, from the first."""
     i = j = 0
     while i < len(old) or j < len(new):

@@ -34,6 +34,8 @@ class Walk:
     sites: Sites
     shapes: Sequence[tuple[int, ...]]
     axes: dict[int, Axes] = field(factory=dict)
+    left: dict[int, list[int]] = field(factory=dict)
+    """What stands where a coordinate is masked, per value and axis; see `zeros`."""
     produced: list[np.ndarray] = field(factory=list)
     """Axes that a weight gives: a unit needs one."""
     consumed: list[np.ndarray] = field(factory=list)
@@ -174,7 +176,8 @@ def _attention(walk: Walk, op: Op) -> list[Axes]:
     batch = walk.join(op, walk.join(op, qb, kb), vb)
     if op.options.get("scale") is None and not walk.rescales:
         walk.freeze(op, "sets the scale of an attention", qd, kd)
-    walk.consume(walk.join(op, qd, kd), walk.join(op, kl, vl))
+    walk.consume(walk.join(op, qd, kd))
+    walk.freeze(op, "has its coordinates mixed", walk.join(op, kl, vl))
     for mask in (value for value in rest if value != NONE):
         shape = (*walk.shape(q)[:3], walk.shape(k)[2])
         own, axes = walk.shape(mask), walk.axes[mask]

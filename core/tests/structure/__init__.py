@@ -1,0 +1,1 @@
+"""Tests of the dependency engine: what leaves a network together."""

@@ -1,0 +1,120 @@
+"""Random networks: chains and graphs of every kind of operation, small enough to run in no time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve
+from hypothesis import strategies as st
+
+from pruners.structure.program import Op, Program
+
+from . import pictures, tokens  # noqa: F401  (they enter their steps in the table)
+from .builder import Builder
+from .drawing import STEPS, Draw, flag, pick, step, whole
+from .interpreter import Network, Run, Whole
+
+UNARY = ["relu", "tanh", "gelu", "abs", "neg", "sigmoid", "exp"]
+MOST = 400
+"""Numbers a value may have."""
+
+
+def _function(draw: Draw, x: int) -> list[int]:
+    function = pick(draw, [*UNARY, "plus", "times", "log"])
+    if function == "plus":
+        return [draw.net.unary(x, "add", scalar=1.0)]
+    if function == "times":
+        return [draw.net.unary(x, "mul", scalar=0.5)]
+    if function == "log":
+        return [draw.net.unary(draw.net.unary(x, "abs"), "log")]
+    return [draw.net.unary(x, function)]
+
+
+def _pair(draw: Draw, x: int) -> list[int]:
+    """Two values of equal shape."""
+    net = draw.net
+    others = [value for value in draw.pool if net.shape(value) == net.shape(x)]
+    return [net.binary(x, pick(draw, others), pick(draw, ["add", "mul", "sub", "maximum"]))]
+
+
+for rank in (2, 3, 4):
+    step(rank)(_function)
+    step(rank)(_pair)
+
+
+def build(draw: Any, least: int, most: int) -> Draw:
+    """Draw a network up to its heads."""
+    net = Builder(draw(st.integers(0, 999)))
+    state = Draw(draw, net, [])
+    state.pool.append(_start(state))
+    for _ in range(whole(state, least, most)):
+        x = state.pool[-1 - min(whole(state, 0, 3), len(state.pool) - 1)]
+        steps = STEPS[len(net.shape(x))]
+        found = pick(state, steps)(state, x)
+        state.pool.extend(value for value in found if _fits(net, value))
+    return state
+
+
+def _start(state: Draw) -> int:
+    net = state.net
+    kind = pick(state, ["picture", "picture", "indices", "vector", "bare"])
+    if kind == "picture":
+        return net.conv(net.picture(whole(state, 1, 3), pick(state, [2, 4])), whole(state, 2, 8))
+    if kind == "indices":
+        return net.embedding(net.indices(5, 2, pick(state, [1, 3, 4])), 5, whole(state, 2, 6))
+    if kind == "vector":
+        return net.linear(net.vector(3, 4), whole(state, 2, 8))
+    return net.picture(whole(state, 1, 4), 2)
+
+
+def _fits(net: Builder, value: int) -> bool:
+    size = 1
+    for length in net.shape(value):
+        size *= length
+    return size <= MOST and 2 <= len(net.shape(value)) <= 4
+
+
+def head(net: Builder, x: int) -> int:
+    """Add a layer that sums over the channels of any value."""
+    if len(net.shape(x)) == 4:
+        return net.conv(x, 2)
+    return net.linear(x, 2)
+
+
+@st.composite
+def networks(draw: Any, least: int = 1, most: int = 8) -> Network:
+    """Networks with one recorded pass."""
+    state = build(draw, least, most)
+    return state.net.network(*_results(state))
+
+
+def _results(state: Draw) -> list[int]:
+    net = state.net
+    results = [head(net, state.pool[-1])]
+    if flag(state):
+        other = pick(state, state.pool)
+        results.append(other if whole(state, 0, 3) == 3 else head(net, other))
+    return results
+
+
+@st.composite
+def trained_networks(draw: Any) -> Network:
+    """Networks with a second pass: another head, statistics of the batch."""
+    state = build(draw, 1, 5)
+    net = state.net
+    branch = pick(state, state.pool)
+    results = _results(state)
+    evaluated = net.program
+    train = Program(list(evaluated.shapes), dict(evaluated.parameters), list(evaluated.constants))
+    train.ops = [_training(op) for op in evaluated.ops]
+    train.results = list(results)
+    net.program, net.run = train, Run(train, Whole(train), values=net.run.values)
+    train.results.append(head(net, net.unary(branch, "relu")))
+    net.program = evaluated
+    return net.network(*results, train=train)
+
+
+def _training(op: Op) -> Op:
+    if op.kind != "batch_norm":
+        return op
+    return evolve(op, options={**op.options, "batch_statistics": True})
