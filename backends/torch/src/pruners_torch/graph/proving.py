@@ -1,0 +1,142 @@
+"""Proof that a smaller program computes what the masked original computes, in every mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from attrs import define
+from torch import Tensor
+
+from pruners import ProofError, PrunersError
+from pruners.structure.plan import Coordinates, Proof, RemovalPlan
+
+from ..surgery.cutting import cut
+from ..surgery.proving import Trial
+from ..surgery.running import Bench, lent, sheltered
+from ..surgery.tensors import Piece
+from ..surgery.undo import Snapshot
+from ..tracing.running import Arguments
+from .blaming import first_different, first_wrong
+from .lengths import Lengths
+from .model import GraphModel, routines_of, set_routines
+from .modes import certain
+from .recording import Recorded
+from .routines import Routine
+
+_TRAINING_TOLERANCE = 1e-6
+"""Batch statistics of few numbers make rounding errors grow."""
+
+
+@define(eq=False)
+class Proving:
+    """A full-size copy of a program, about to be cut in place and compared with what it was."""
+
+    model: GraphModel
+    recorded: Mapping[str, Recorded]
+    routines: Mapping[str, Routine]
+    """The rewritten forward passes."""
+    arguments: Arguments
+    coordinates: Coordinates
+    planned: Sequence[Piece]
+    plan: RemovalPlan
+    tolerance: float | None
+
+    def run(self) -> Proof:
+        """Cut the model and prove it in each recorded mode; the first one's proof is returned."""
+        full = dict(routines_of(self.model))
+        whole = Snapshot([self.model])
+        cut(self.model, self.planned, self.plan)
+        set_routines(self.model, self.routines)
+        small = Snapshot([self.model])
+        proofs = []
+        for mode in self.recorded:
+            compared = certain(full[mode], self.routines[mode], self._lengths(mode))
+            if compared is None:
+                self._runs(mode, small)
+                continue
+            whole.restore()
+            set_routines(self.model, {**full, mode: compared[0]})
+            before = Snapshot([self.model])
+            small.restore()
+            set_routines(self.model, {**self.routines, mode: compared[1]})
+            after = Snapshot([self.model])
+            proofs.append(self._proved(mode, compared, before, after))
+            small.restore()
+        for mode in self.routines:
+            self._runs(mode, small)
+        if not proofs:
+            raise ProofError("nothing can be proved: every mode draws random numbers for what is removed")
+        return proofs[0]
+
+    def _lengths(self, mode: str) -> Lengths:
+        return Lengths(self.recorded[mode].made, mode, self.coordinates)
+
+    def _proved(
+        self, mode: str, compared: tuple[Routine, Routine], before: Snapshot, after: Snapshot
+    ) -> Proof:
+        """Compare at a batch size that was not recorded where it may vary, else at the recorded one."""
+        longer = lengthened(compared[0], self.arguments)
+        if longer is not None:
+            try:
+                return self._compared(mode, longer, compared, before, after)
+            except PrunersError:
+                pass
+        return self._compared(mode, self.arguments, compared, before, after)
+
+    def _compared(
+        self,
+        mode: str,
+        arguments: Arguments,
+        compared: tuple[Routine, Routine],
+        before: Snapshot,
+        after: Snapshot,
+    ) -> Proof:
+        bench = Bench(self.model, arguments)
+        trial = Trial.of(bench, self.recorded[mode].program, mode, self.coordinates, self.planned)
+        before.restore()
+        evidence = trial.reference()
+        after.restore()
+        tolerance = self.tolerance
+        if mode == "train" and len(self.recorded) > 1:
+            tolerance = max(_TRAINING_TOLERANCE, tolerance or 0.0)
+        try:
+            return trial.prove(evidence, before, after, tolerance)
+        except ProofError as error:
+            before.restore()
+            where = first_different(trial, compared, self._lengths(mode), before, after)
+            raise ProofError(f"{error}; in the graph, {where} is the first to differ") from error
+        except Exception as error:
+            after.restore()
+            where = first_wrong(self.model, compared[1], self.arguments, self._lengths(mode))
+            raise ProofError(f"the smaller graph fails at {where}: {error}") from error
+
+    def _runs(self, mode: str, small: Snapshot) -> None:
+        """Run the smaller model once in a mode."""
+        try:
+            with lent(self.model, sheltered):
+                Bench(self.model, self.arguments).run(mode)
+        except Exception as error:
+            raise ProofError(f"the smaller graph fails in mode {mode!r}: {error}") from error
+        finally:
+            small.restore()
+
+
+def lengthened(routine: Routine, arguments: Arguments) -> Arguments | None:
+    """Return a batch with one more example, the first once again; None where the batch cannot vary so."""
+    flat = list(routine.inputs.flatten((arguments.positional, dict(arguments.named)), "the input"))
+    grown = []
+    for leaf, value in zip(routine.leaves, flat, strict=True):
+        lengths = leaf.lengths or ()
+        free = [length for length in lengths if isinstance(length, str)]
+        if not isinstance(value, Tensor) or not free:
+            grown.append(value)
+            continue
+        high = routine.ranges.get(free[0], (0, 0))[1]
+        if free != [lengths[0]] or free[0] not in routine.ranges or (high is not None and len(value) >= high):
+            return None
+        grown.append(torch.cat((value, value[:1])))
+    if all(one is other for one, other in zip(grown, flat, strict=True)):
+        return None
+    positional, named = routine.inputs.build(iter(grown))
+    return Arguments(tuple(positional), named)
