@@ -148,9 +148,9 @@ def remove(
     opened = _traceable(model)
     cutting = Cutting(optimizer, copies, tolerance, strict, _patterns(ignore), form)
     work = Work(opened, as_pruner(pruner), amount, reduction, data, loss, distributed, cutting)
-    dense = measure_latency(lambda: opened.run(example_inputs), measure) if measure else None
     with work.timing("analysis"):
         work.traced = opened.trace(example_inputs, form=form, modes=modes)
+    dense = measure_latency(lambda: opened.run(example_inputs), measure) if measure else None
     candidate, removed = work.remove(heads)
     return Removal(
         model=removed.model,
