@@ -43,7 +43,7 @@ class Costs:
 
 
 def costs(structure: Structure, names: Iterable[str], mode: str = "eval") -> Costs:
-    """Return the costs of the parameters `names` and of the pass recorded in `mode`."""
+    """Return the costs of the parameters `names`, whichever pass meets them, and of the pass in `mode`."""
     known: dict[bytes, int] = {}
     vectors: list[np.ndarray] = []
 
@@ -62,11 +62,12 @@ def costs(structure: Structure, names: Iterable[str], mode: str = "eval") -> Cos
 
     program = structure.programs[mode]
     wanted = set(names)
-    sizes = [
-        factor(_sized(structure, mode, program, value))
-        for name, value in program.parameters.items()
-        if name in wanted
-    ]
+    owners = {
+        name: (each, other, value)
+        for each, other in structure.programs.items()
+        for name, value in other.parameters.items()
+    }
+    sizes = [factor(_sized(structure, *owners[name])) for name in structure.parameters if name in wanted]
     macs = [factor(axes) for op in program.ops for axes in _products(structure, mode, program, op)]
     return Costs(tuple(vectors), tuple(sizes), tuple(macs))
 

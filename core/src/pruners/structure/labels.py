@@ -58,6 +58,8 @@ class Labels:
             self.freeze(right, reason)
             return None
         self.equate(left, right)
+        self.freeze(left[right == FROZEN], reason)
+        self.freeze(right[left == FROZEN], reason)
         return left
 
     def equate(self, left: np.ndarray, right: np.ndarray) -> None:
