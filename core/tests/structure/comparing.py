@@ -59,7 +59,8 @@ def _compare_steps(reference: Run, result: Run, choice: Choice, mode: str) -> No
 def assert_equal(expected: np.ndarray, found: np.ndarray, what: str) -> None:
     """Assert equality up to rounding, relative to the largest number."""
     assert expected.shape == found.shape, f"{what}: {expected.shape} masked, {found.shape} smaller"
-    scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
+    scale = max(1.0, float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0)))
+    same = (expected == found) | (np.isnan(expected) & np.isnan(found))
     with np.errstate(invalid="ignore"):
-        error = float(np.abs(expected - found).max(initial=0.0)) / scale
+        error = float(np.where(same, 0.0, np.abs(expected - found)).max(initial=0.0)) / scale
     assert error <= TOLERANCE, f"{what}: differs by {error:.1e}"

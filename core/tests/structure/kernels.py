@@ -74,7 +74,7 @@ def convolve_transposed(
 
 
 def softmax(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
-    raised = np.exp(x - x.max(tuple(axes), keepdims=True))
+    raised = np.exp(x - x.max(tuple(axes), keepdims=True, initial=-np.inf))
     return raised / raised.sum(tuple(axes), keepdims=True)
 
 
@@ -86,6 +86,8 @@ def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | None,
 
 
 def standardise(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+    if not x.size:
+        return x
     mean = x.mean(tuple(axes), keepdims=True)
     return (x - mean) / np.sqrt(((x - mean) ** 2).mean(tuple(axes), keepdims=True) + EPS)
 

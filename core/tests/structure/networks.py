@@ -26,6 +26,8 @@ def _function(draw: Draw, x: int) -> list[int]:
     if function == "times":
         return [draw.net.unary(x, "mul", scalar=0.5)]
     if function == "log":
+        if not draw.net.run.values[x].all():
+            return []
         return [draw.net.unary(draw.net.unary(x, "abs"), "log")]
     return [draw.net.unary(x, function)]
 
@@ -97,9 +99,8 @@ def _results(state: Draw) -> list[int]:
     return results
 
 
-@st.composite
-def trained_networks(draw: Any) -> Network:
-    """Networks with a second pass: another head, statistics of the batch."""
+def trained(draw: Any) -> Network:
+    """Draw a network with a second pass: another head, statistics of the batch."""
     state = build(draw, 1, 5)
     net = state.net
     branch = pick(state, state.pool)
@@ -112,6 +113,9 @@ def trained_networks(draw: Any) -> Network:
     train.results.append(head(net, net.unary(branch, "relu")))
     net.program = evaluated
     return net.network(*results, train=train)
+
+
+trained_networks = st.composite(trained)
 
 
 def _training(op: Op) -> Op:
