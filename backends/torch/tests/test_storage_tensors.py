@@ -7,10 +7,10 @@ import sys
 
 import pytest
 import torch
+from pruners_torch import _storage
 from torch import nn
 
 import pruners
-from pruners_torch import _storage
 
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 SMALL = [torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz]
@@ -44,7 +44,9 @@ def integers(model: nn.Module) -> dict:
 def identities(model: nn.Module) -> list:
     """Objects, memory and gradients: everything a failed load must not change."""
     tensors = [*model.parameters(), *model.buffers()]
-    found = [(id(each), each.data_ptr(), each.stride(), id(each.grad) if each.is_leaf else 0) for each in tensors]
+    found = [
+        (id(each), each.data_ptr(), each.stride(), id(each.grad) if each.is_leaf else 0) for each in tensors
+    ]
     return [*found, [sorted(module._non_persistent_buffers_set) for module in model.modules()]]
 
 
@@ -233,7 +235,10 @@ def test_an_error_half_way_changes_nothing(tmp_path, monkeypatch, function, call
     ("other", "message"),
     [
         (lambda: nn.Sequential(nn.Conv2d(3, 6, 3)), "the file has tensors '1.bias', '1.num_batches_tracked'"),
-        (lambda: nn.Sequential(nn.Conv1d(3, 6, 3), *network(6)[1:]), r"tensor '0.weight' is F32 \(4, 3, 3, 3\) there"),
+        (
+            lambda: nn.Sequential(nn.Conv1d(3, 6, 3), *network(6)[1:]),
+            r"tensor '0.weight' is F32 \(4, 3, 3, 3\) there",
+        ),
     ],
 )
 def test_another_model_is_refused(tmp_path, other, message):
