@@ -50,7 +50,11 @@ def elementwise(tape: Tape, step: Step) -> None:
 def _fits(read: Sequence[Tensor], result: Tensor) -> bool:
     """Say whether the arguments broadcast to the shape of the result."""
     full = result.shape
-    return all(each.shape == full or _stretches(each.shape, full) for each in read)
+    for each in read:
+        shape = each.shape
+        if shape != full and not _stretches(shape, full):
+            return False
+    return True
 
 
 def _stretches(shape: Sequence[int], full: Sequence[int]) -> bool:

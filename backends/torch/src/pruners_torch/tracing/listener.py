@@ -45,17 +45,16 @@ class Listener(TorchFunctionMode):
         """Call one function and write down what its operations would not tell."""
         kwargs = kwargs or {}
         name = _NAMES.get(func) or _name(func)
+        if name not in _HEARD:
+            return func(*args, **kwargs)
         book = None if self._book is None or self._in_basic() else self._book
         if name in _QUESTIONS and book is not None:
             return _QUESTIONS[name](book, args, kwargs)
         if name == multihead.NAME:
             return self._multihead(func, args, kwargs, book)
-        macro = MACROS.get(name)
-        if book is None:
+        macro, reader = MACROS.get(name), READERS.get(name)
+        if book is None or reader is None:
             return self._run(name, func, args, kwargs, macro)
-        reader = READERS.get(name)
-        if reader is None:
-            return self._run(name, func, *_untracked(func, args, kwargs), macro)
         with book.calling(name):
             result = self._run(name, func, *_untracked(func, args, kwargs), macro)
             reader(book, args, kwargs, result)
@@ -135,3 +134,4 @@ def _numel(book: SizeBook, args: Any, kwargs: Any) -> Any:
 
 
 _QUESTIONS: dict[str, Question] = {"shape": _shape, "size": _size, "numel": _numel, "nelement": _numel}
+_HEARD = frozenset((*_QUESTIONS, *MACROS, *READERS, multihead.NAME))

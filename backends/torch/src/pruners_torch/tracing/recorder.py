@@ -16,10 +16,11 @@ from . import indexing, layers, movement, vision  # noqa: F401  (they fill the t
 from .arithmetic import elementwise, opaque
 from .results import tensors_in
 from .scopes import Scopes
-from .steps import Signature, Step, signature, tensors
+from .steps import Signature, Step, Translation, signature, tensors
 from .tape import Tape
 
-_KNOWN: dict[OpOverload, Signature] = {}
+_KNOWN: dict[int, tuple[OpOverload, Signature]] = {}
+"""By identity: operations live as long as the process, and hashing them takes longer."""
 
 Guard = Callable[[Iterable[Tensor]], None]
 
@@ -69,14 +70,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one operation and write it down."""
         kwargs = kwargs or {}
-        known = _KNOWN.get(func) or signature_of(func)
+        known = signature_of(func)
         if known.written and self._guard is not None:
             self._guard(known.targets(args, kwargs))
         result = func(*args, **kwargs)
+        module = self.scopes.name
         self.sequence.append(func)
-        self.modules.append(self.scopes.name)
+        self.modules.append(module)
         if known.translation is not None:
-            self._note(known, Step(known.name, known.bind(args, kwargs), result))
+            self._note(known, known.translation, Step(known, args, kwargs, result), module)
         return result
 
     def finish(self, output: Any) -> None:
@@ -88,12 +90,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Say which operation is written down next."""
         self.tape.stand(self.scopes.name, operation)
 
-    def _note(self, known: Signature, step: Step) -> None:
+    def _note(self, known: Signature, translation: Translation, step: Step, module: str) -> None:
         tape = self.tape
         tape.position = len(self.sequence) - 1
         if not tape.paused:
-            self.stand(known.shown)
-            known.translation(tape, step)  # type: ignore[misc]
+            tape.stand(module, known.shown)
+            translation(tape, step)
         tape.locate(step)
         if known.written and not tape.paused:
             for written in tensors([step.arguments[name] for name in known.written]):
@@ -103,6 +105,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def signature_of(function: OpOverload) -> Signature:
     """Return what is known of an operation."""
-    if function not in _KNOWN:
-        _KNOWN[function] = signature(function, opaque, elementwise)
-    return _KNOWN[function]
+    known = _KNOWN.get(id(function))
+    if known is None:
+        known = _KNOWN[id(function)] = (function, signature(function, opaque, elementwise))
+    return known[1]

@@ -70,7 +70,7 @@ class Capture(TorchDispatchMode):  # type: ignore[no-untyped-call]
         due = self._at.get(position, ()) if position is not None else ()
         before = [(value, origin) for value, origin in due if origin.side == "read"]
         if before:
-            read = Step(known.name, known.bind(args, kwargs), None).read
+            read = Step(known, args, kwargs, None).read
             self.taken.update((value, read[origin.which]) for value, origin in before)
             self._save(targets)
         result = func(*args, **kwargs)

@@ -49,8 +49,14 @@ class Arguments:
         return model(*self.positional, **self.named)
 
     def _mapped(self, function: Any) -> Arguments:
+        made: dict[int, Tensor] = {}
+
         def each(leaf: Any) -> Any:
-            return function(leaf) if isinstance(leaf, Tensor) else leaf
+            if not isinstance(leaf, Tensor):
+                return leaf
+            if id(leaf) not in made:  # attention asks whether two arguments are the same tensor
+                made[id(leaf)] = function(leaf)
+            return made[id(leaf)]
 
         return Arguments(tree_map(each, self.positional), tree_map(each, dict(self.named)))
 
@@ -78,7 +84,9 @@ class Snapshot:
             held = vars(module)
             self._attributes.append((held, dict(held)))
             self._contents += [
-                (value, value.copy()) for value in held.values() if isinstance(value, _CONTAINERS)
+                (value, value.copy() if value else None)
+                for value in held.values()
+                if isinstance(value, _CONTAINERS)
             ]
             self._training.append((module, module.training))
         self._buffers = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
@@ -93,7 +101,10 @@ class Snapshot:
     def restore(self) -> None:
         """Put back whatever has changed."""
         for container, contents in self._contents:
-            if not _same(container, contents):
+            if contents is None:
+                if container:
+                    container.clear()
+            elif not _same(container, contents):
                 container.clear()
                 (container.extend if isinstance(container, list) else container.update)(contents)
         for held, before in self._attributes:
@@ -121,8 +132,6 @@ def _same(held: Any, before: Any) -> bool:
     """Say whether a container holds the very same things in the same order."""
     if len(held) != len(before):
         return False
-    if not held:
-        return True
     if isinstance(held, dict):
         return all(a is b and held[a] is before[b] for a, b in zip(held, before, strict=True))
     if isinstance(held, set):

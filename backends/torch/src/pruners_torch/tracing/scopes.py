@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import define, field
 from torch import Tensor, nn
@@ -17,8 +17,7 @@ from .results import tensors_in
 from .tape import Tape
 
 
-@define(slots=True, eq=False)
-class _Running:
+class _Running(NamedTuple):
     module: nn.Module
     name: str
     input: int | None

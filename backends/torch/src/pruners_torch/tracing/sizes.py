@@ -146,8 +146,9 @@ def tracked_attributes(model: nn.Module, book: SizeBook) -> Iterator[None]:
     held: list[tuple[dict[str, Any], str, Any]] = []
     for owner, module in model.named_modules():
         attributes = vars(module)
-        basic = is_basic(module)
-        for name, value in list(attributes.items()):
+        found = [(name, value) for name, value in attributes.items() if type(value) in (int, tuple, list)]
+        basic = is_basic(module) if found else True
+        for name, value in found:
             if name.startswith("_") or (basic and name not in _MIRRORS):
                 continue
             tracked = _tracked(value, owner, name, book)

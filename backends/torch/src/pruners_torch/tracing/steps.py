@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from attrs import define, frozen
+from attrs import frozen
 from torch import Tensor
 from torch._ops import OpOverload
 
@@ -31,15 +31,41 @@ IGNORED = frozenset(
 """Operations that only ask about a tensor."""
 
 
-@define(slots=True, eq=False)
 class Step:
-    """One operation that ran: its name, its arguments by name, what it returned."""
+    """
+    One operation that ran.
 
-    name: str
-    arguments: Mapping[str, Any]
-    result: Any
-    _read: list[Tensor] | None = None
-    _results: list[Tensor] | None = None
+    Parameters
+    ----------
+    signature : Signature
+        What is known of the operation.
+    args, kwargs : tuple, mapping
+        What it was called with.
+    result : object
+        What it returned.
+    """
+
+    __slots__ = ("_args", "_arguments", "_kwargs", "_read", "_results", "_signature", "result")
+
+    def __init__(
+        self, signature: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+    ) -> None:
+        self._signature, self._args, self._kwargs, self.result = signature, args, kwargs, result
+        self._arguments: dict[str, Any] | None = None
+        self._read: list[Tensor] | None = None
+        self._results: list[Tensor] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name, without overload and without an underscore at the end."""
+        return self._signature.name
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Its arguments by name, defaults filled in."""
+        if self._arguments is None:
+            self._arguments = self._signature.bind(self._args, self._kwargs)
+        return self._arguments
 
     @property
     def rank(self) -> int:
@@ -62,14 +88,16 @@ class Step:
     def read(self) -> list[Tensor]:
         """Every tensor among the arguments, in order, without the one to write into."""
         if self._read is None:
-            self._read = tensors([value for name, value in self.arguments.items() if name != "out"])
+            self._read = tensors(self._args)
+            if self._kwargs:
+                self._read += tensors([value for name, value in self._kwargs.items() if name != "out"])
         return self._read
 
     @property
     def results(self) -> list[Tensor]:
         """Every tensor that was returned, in order."""
         if self._results is None:
-            self._results = tensors(self.result)
+            self._results = [self.result] if isinstance(self.result, Tensor) else tensors(self.result)
         return self._results
 
 
