@@ -56,7 +56,7 @@ from .registry import installed, pattern, pruner, schedule
 from .specs import BackendSpec, PatternSpec, PrunerSpec, SchedulerSpec
 
 if TYPE_CHECKING:
-    from .api import masks, prune, scores
+    from .api import masks, prune, scales, scores
     from .attaching import attach
     from .config_list import rules_from_config_list
     from .recipes import Recipe, recipe
@@ -88,6 +88,7 @@ _LAZY = {
     "report": "reports",
     "rules_from_config_list": "config_list",
     "save": "storage.models",
+    "scales": "api",
     "scores": "api",
     "sensitivity": "scan",
 }
@@ -158,6 +159,7 @@ __all__ = [
     "report",
     "rules_from_config_list",
     "save",
+    "scales",
     "schedule",
     "scores",
     "sensitivity",

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .errors import RuleError
+from .errors import OptionError, RuleError
 from .plans import make_plans, warn_skipped
-from .protocols import Loss, OpenModel, Pattern, Pruner
+from .protocols import Loss, OpenModel, Pattern, Pruner, Scaled
 from .registry import backend_for
 from .rules import Match, Rule, assign
 from .scoring import Scorer, as_pruner
@@ -65,6 +65,43 @@ def scores(
     (names,) = assign([Rule(match)], opened.layers)
     scorer = Scorer(opened, as_pruner(pruner), names, data, loss, example_inputs=example_inputs)
     return {name: opened.native(name, ranking.values()) for name, ranking in scorer.rankings().items()}
+
+
+def scales(model: Any) -> dict[str, Any]:
+    """
+    Return the scale of every batch norm, live, to add a penalty on them to a loss.
+
+    Parameters
+    ----------
+    model : object
+        A model of any installed backend that knows batch norms.
+
+    Returns
+    -------
+    dict of str to parameter
+        ``{parameter name: (channel,) parameter}``: the model's own, with gradients; empty where no
+        batch norm has a scale.
+
+    Raises
+    ------
+    NoBackend
+        If no backend handles the model.
+    OptionError
+        If its backend knows no batch norms.
+
+    Examples
+    --------
+    >>> import numpy as np, pruners
+    >>> pruners.scales({"w": np.ones((2, 2))})
+    Traceback (most recent call last):
+    ...
+    pruners.errors.OptionError: backend 'numpy' knows no batch norms
+    """
+    backend = backend_for(model)
+    opened = backend.open(model)
+    if not isinstance(opened, Scaled):
+        raise OptionError(f"backend {backend.name!r} knows no batch norms")
+    return dict(opened.scales())
 
 
 def masks(

@@ -295,6 +295,15 @@ class Ranked(Protocol):
 
 
 @runtime_checkable
+class Scaled(Protocol):
+    """Optional, for open models that know their batch norms."""
+
+    def scales(self) -> Mapping[str, Any]:
+        """Return the scale of every batch norm by parameter name, live: the very parameter."""
+        ...
+
+
+@runtime_checkable
 class Traceable(OpenModel, Protocol):
     """Optional, for open models whose channels can be removed."""
 

@@ -119,6 +119,14 @@ class TorchModel:
 
         save_model(self.model, path)
 
+    def scales(self) -> dict[str, nn.Parameter]:
+        """Return the scale of every batch norm by parameter name: the parameter itself."""
+        return {
+            name: weight.parameter
+            for name, weight in self.parameters.items()
+            if weight.attribute == "weight" and isinstance(weight.module, nn.modules.batchnorm._BatchNorm)
+        }
+
     @property
     def root(self) -> nn.Module:
         """The user's own module, under any wrappers."""
