@@ -151,8 +151,8 @@ def columns(section: Section) -> Columns:
     return Columns(section.title, ("way", "ns/weight", "x limit", "peak B/weight"), tuple(lines))
 
 
-def record(name: str, figures: object, tables: Iterable[Columns]) -> None:
-    """Write figures as JSON and as Markdown tables, with machine, versions and date, under ``results``."""
+def record(name: str, figures: object, tables: Iterable[Columns], notes: Iterable[str] = ()) -> None:
+    """Write figures as JSON and as Markdown tables, with notes, machine, versions and date, to `RESULTS`."""
     RESULTS.mkdir(exist_ok=True)
     today = datetime.date.today().isoformat()
     versions = {
@@ -167,6 +167,7 @@ def record(name: str, figures: object, tables: Iterable[Columns]) -> None:
     where = ", ".join(str(value) for value in machine().values())
     what = ", ".join(f"{library} {version}" for library, version in versions.items())
     lines = [f"# {name}, {today}", "", f"{where}; {what}; one thread, CPU time of the process.", ""]
+    lines += [line for note in notes for line in (note, "")]
     for table in tables:
         lines += table.markdown()
     (RESULTS / f"{name}-{today}.md").write_text("\n".join(lines), encoding="utf-8")
