@@ -87,7 +87,7 @@ def _cut(model: nn.Module, optimizer: torch.optim.Optimizer, data: Digits, step:
         PRUNER,
         sparsity=SPARSITY,
         scope="model",
-        data=_batches(data),
+        data=list(_batches(data)),
         loss=_loss,
         example_inputs=data.train_images[:1],
         optimizer=optimizer,
