@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as functional
 from torch import nn
 
-from pruners import RemovalError
+from pruners import ProofError, RemovalError
 from pruners.structure.plan import RemovalPlan
 from pruners.structure.program import Attribute
 
@@ -533,3 +533,40 @@ def test_inputs_of_every_form(by_hand):
     inputs = {"pair": {"x": torch.ones(2, 6)}, "scale": 3}
     proof = by_hand.cut(model, LENGTHS, inputs)
     assert proof.outputs == 16 and torch.equal(inputs["pair"]["x"], torch.ones(2, 6))
+
+
+class Auxiliary(nn.Module):
+    """Has a second head that is only read in training, behind a dropout."""
+
+    def __init__(self, factor: int = 1) -> None:
+        super().__init__()
+        self.first, self.last, self.factor = nn.Linear(6, 12), nn.Linear(12, 4), factor
+        self.aside = nn.Sequential(nn.Linear(12, 20), nn.BatchNorm1d(20), nn.Dropout(0.7), nn.Linear(20, 4))
+
+    def forward(self, x):
+        hidden = torch.relu(self.first(x))
+        if not self.training:
+            return self.last(hidden)
+        return self.last(hidden), self.aside(hidden) * self.aside[0].out_features ** self.factor
+
+
+def test_what_only_runs_in_training_is_proved_there(by_hand):
+    keep = {**LENGTHS, 20: [0, 4, 5, 19]}
+    x = torch.randn(8, 6)
+    model = shaken(Auxiliary(0))
+    proof = by_hand.cut(model, keep, x)
+    assert proof.outputs == 8 * 4 * 2 + 8 * 4 * 4 and proof.error < 1e-12
+    assert by_hand.cut(shaken(Auxiliary(1)), keep, x, modes=("eval",)).outputs == 8 * 4 * 2
+    model = shaken(Auxiliary(1))
+    with pytest.raises(ProofError, match="only what is returned differs"):
+        by_hand.cut(model, keep, x)
+    assert model.aside[0].out_features == 20
+
+
+def test_what_is_random_in_training_is_only_run_there(by_hand):
+    class Noisy(Auxiliary):
+        def forward(self, x):
+            return super().forward(x + torch.randn_like(x) if self.training else x)
+
+    proof = by_hand.cut(shaken(Noisy(1)), {**LENGTHS, 20: [0, 4, 5, 19]}, torch.randn(8, 6))
+    assert proof.outputs == 8 * 4 * 2

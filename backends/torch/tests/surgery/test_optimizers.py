@@ -202,6 +202,15 @@ def test_state_of_another_form_is_cleared_and_told(by_hand, net, images, kept):
     train(net, optimizer, 2)
 
 
+def test_a_warning_made_an_error_undoes_all(by_hand, net, images, kept):
+    optimizer = Preconditioned(net.parameters())
+    train(net, optimizer, 2)
+    before = by_hand.everything(net, optimizer)
+    with pytest.raises(UserWarning, match="starts afresh"):
+        by_hand.cut(net, kept, images, optimizer=optimizer, modes=("eval",))
+    assert by_hand.everything(net, optimizer) == before
+
+
 def test_lbfgs_is_refused_before_anything_is_changed(by_hand, net, images, kept):
     optimizer = torch.optim.LBFGS(net.parameters())
     before = by_hand.everything(net, optimizer)

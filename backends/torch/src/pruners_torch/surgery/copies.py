@@ -45,6 +45,8 @@ def pieces_of(model: nn.Module, pieces: Sequence[Piece], copy: Owner) -> list[Pi
 
 def _inside(model: nn.Module, given: Any, shapes: Shapes, number: int) -> list[Owner]:
     if isinstance(given, nn.Module):
+        if unwrapped(given) is model:
+            return []
         alike: list[Owner] = list(_modules_alike(unwrapped(given), model, shapes))
         if alike:
             return alike

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from math import isfinite
 from typing import Any
 
 import torch
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from pruners import ProofError
 from pruners.structure.plan import Coordinates, Proof
-from pruners.structure.program import Program
+from pruners.structure.program import NONE, Program
 
 from .blaming import culprit
 from .comparing import Comparison, results
@@ -37,7 +37,9 @@ class Evidence:
     """What it ran in; None: the model's own."""
     results: list[Tensor]
     diary: Diary
-    rounded: torch.dtype | None = None
+    random: bool
+    """Whether random numbers were drawn, where that was looked at."""
+    rounded: torch.dtype | None
     """The coarsest precision that the model itself rounds to on the way, where that was looked at."""
 
 
@@ -77,21 +79,28 @@ class Trial:
         """Modules whose normalisation ran over what is kept."""
         return tuple(dict.fromkeys(norm.module for norm in self.norms if norm.kept))
 
-    def reference(self) -> Evidence:
-        """Run the masked original in double precision, or in its own where it cannot."""
+    def reference(self) -> Evidence | None:
+        """
+        Run the masked original in double precision, or in its own where it cannot.
+
+        None: it draws random numbers in training, so that there is nothing to compare.
+        """
         try:
-            return self._reference(torch.float64, self.predictors)
+            return self._told(self._reference(torch.float64, self.predictors))
         except ProofError:
             raise
         except Exception:  # a tensor nobody registered, a device without double precision
             pass
         try:
-            return self._reference(None, self.predictors)
+            return self._told(self._reference(None, self.predictors))
         except ProofError:
             raise
         except Exception as error:
             where = culprit(error, self.bench.model)
             raise ProofError(f"the model cannot be run with what leaves set to zero: {where}") from error
+
+    def _told(self, evidence: Evidence) -> Evidence | None:
+        return None if evidence.random and self.mode == "train" else evidence
 
     def prove(self, evidence: Evidence, before: Snapshot, after: Snapshot, tolerance: float | None) -> Proof:
         """Compare the smaller model, in place now, with the reference; raise where they differ."""
@@ -127,28 +136,31 @@ class Trial:
         return max(TOLERANCES[ran], TOLERANCES[evidence.rounded or ran])
 
     def _coarsest(self) -> torch.dtype:
+        """Return what the model's own precision amounts to: CUDA rounds single precision to ten bits."""
         kind = next((tensor.device.type for tensor in self.bench.model.parameters()), "cpu")
-        return torch.bfloat16 if torch.is_autocast_enabled(kind) else self.own
+        if torch.is_autocast_enabled(kind):
+            return torch.bfloat16
+        return torch.float16 if kind == "cuda" and self.own == torch.float32 else self.own
 
     def _reference(
         self, dtype: torch.dtype | None, calls: Sequence[Watched], rounding: bool = False
     ) -> Evidence:
-        diary, watch = Diary.of(calls), _Roundings()
+        diary, watch = Diary.of(calls), _Watch()
         model = self.bench.model
         with ExitStack() as stack:
             stack.enter_context(masked(model, self.pieces, self.norms, dtype))
             stack.enter_context(diary.written(model))
-            if rounding:
+            if rounding or self.mode == "train":
                 stack.enter_context(watch)
-            found = results(self.bench.run(self.mode, dtype))
-        return Evidence(dtype, found, diary, watch.coarsest)
+            found = results(self.bench.run(self.mode, dtype, steady=True))
+        return Evidence(dtype, found, diary, watch.random, watch.coarsest if rounding else None)
 
     def _compare(self, evidence: Evidence, put_back: bool) -> Comparison:
         comparison = Comparison()
         model = self.bench.model
         values, diary = self._values(evidence.dtype), evidence.diary
         with lent(model, values), diary.read_along(model, comparison, put_back):
-            found = results(self.bench.run(self.mode, evidence.dtype))
+            found = results(self.bench.run(self.mode, evidence.dtype, steady=True))
         if len(found) != len(evidence.results):
             comparison.missing()
         for reference, other in zip(evidence.results, found, strict=False):
@@ -188,16 +200,18 @@ def _mismatch(comparison: Comparison, inside: Comparison, limit: float) -> Proof
     )
 
 
-class _Roundings(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees whether a model casts what it computes to a coarser precision."""
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees whether a model casts what it computes to a coarser precision, or draws random numbers."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.coarsest: torch.dtype | None = None
+        self.random = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and look at what it made of doubles."""
         result = func(*args, **(kwargs or {}))
+        self.random |= torch.Tag.nondeterministic_seeded in func.tags
         if torch.float64 in _dtypes((args, kwargs)):
             for dtype in _dtypes(result) & set(FLOATS) - {torch.float64}:
                 if self.coarsest is None or TOLERANCES[dtype] > TOLERANCES[self.coarsest]:
@@ -207,3 +221,27 @@ class _Roundings(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _dtypes(values: Any) -> set[torch.dtype]:
     return {leaf.dtype for leaf in tree_leaves(values) if isinstance(leaf, Tensor)}
+
+
+def modes_to_prove(programs: Mapping[str, Program], planned: Sequence[str]) -> list[str]:
+    """Return the first mode, and others in which tensors to be cut are read that were not before."""
+    left = set(planned)
+    modes: list[str] = []
+    for mode, program in programs.items():
+        read = {value for op in program.ops for value in op.inputs}
+        met = {name for name in left if program.parameters.get(name, NONE) in read}
+        if met or not modes:
+            modes.append(mode)
+        left -= met
+    return modes
+
+
+def together(proofs: Sequence[Proof]) -> Proof:
+    """Return one proof that stands for several."""
+    worst = max(proofs, key=lambda proof: (proof.tolerance, proof.error))
+    return evolve(
+        worst,
+        error=max(proof.error for proof in proofs),
+        outputs=sum(proof.outputs for proof in proofs),
+        normalised=tuple(dict.fromkeys(name for proof in proofs for name in proof.normalised)),
+    )

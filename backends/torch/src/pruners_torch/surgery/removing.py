@@ -20,7 +20,7 @@ from . import attributes, distributed, optimizers
 from .blaming import culprit
 from .copies import copies_of, pieces_of
 from .cutting import cut
-from .proving import Trial
+from .proving import Trial, modes_to_prove, together
 from .running import Bench, fast_paths, lent, sheltered
 from .tensors import Piece, pieces
 from .undo import Snapshot
@@ -75,6 +75,7 @@ def remove(
         distributed.agree(wrappers, plan, failed=False)
         for wrapper in wrappers:
             distributed.rebuild(wrapper)
+        optimizers.tell(cleared)
     except BaseException as error:
         attempt.undo()
         for wrapper in wrappers:
@@ -82,7 +83,6 @@ def remove(
         if isinstance(error, Exception) and not agreed:
             distributed.agree(wrappers, plan, failed=True)
         raise
-    optimizers.tell(cleared)
     return proof
 
 
@@ -126,23 +126,33 @@ class _Attempt:
 
     def _cut_and_prove(self, before: Snapshot, planned: Sequence[Piece]) -> Proof:
         model = self.bench.model
-        mode = next(iter(self.programs))
-        trial = Trial.of(self.bench, self.programs[mode], mode, self.coordinates, planned)
-        evidence = trial.reference()
-        before.restore()
+        trials = [
+            Trial.of(self.bench, self.programs[mode], mode, self.coordinates, planned)
+            for mode in modes_to_prove(self.programs, [piece.name for piece in planned])
+        ]
+        evidence = []
+        for trial in trials:
+            evidence.append(trial.reference())
+            before.restore()
         cut(model, planned, self.plan)
         after = Snapshot([model])
         try:
-            proof = trial.prove(evidence, before, after, self.tolerance)
-            after.restore()
-            for each in self.programs:
-                with lent(model, sheltered), fast_paths():
-                    self.bench.run(each)
-                after.restore()
+            proofs = []
+            for trial, found in zip(trials, evidence, strict=True):
+                if found is not None:
+                    proofs.append(trial.prove(found, before, after, self.tolerance))
+                    after.restore()
+            self._run_in_its_own_precision(after)
         except PrunersError:
             raise
         except Exception as error:
             raise ProofError(
                 f"the smaller model fails in {culprit(error, model)}; everything was put back"
             ) from error
-        return proof
+        return together(proofs)
+
+    def _run_in_its_own_precision(self, after: Snapshot) -> None:
+        for mode in self.programs:
+            with lent(self.bench.model, sheltered), fast_paths():
+                self.bench.run(mode)
+            after.restore()

@@ -11,10 +11,14 @@ import numpy as np
 import torch
 from attrs import frozen
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ..tracing.running import Arguments, set_mode
 from .tensors import FLOATS, distinct, plain
+
+_DROPOUTS = ("DropBlock", "DropBlock2d", "DropBlock3d", "DropPath", "StochasticDepth")
+"""Names of modules, in several packages, that leave parts out at random while training."""
 
 
 @frozen(eq=False)
@@ -24,14 +28,17 @@ class Bench:
     model: nn.Module
     inputs: Arguments
 
-    def run(self, mode: str, dtype: torch.dtype | None = None) -> Any:
+    def run(self, mode: str, dtype: torch.dtype | None = None, steady: bool = False) -> Any:
         """
-        Return what the model gives in a mode, without gradients.
+        Return what the model gives in a mode, without gradients; `steady` turns dropout off.
 
         Random numbers are the same in each run, and taken back. Training flags are left as they
         are then.
         """
         set_mode(self.model, mode)
+        for module in self.model.modules() if steady else ():
+            if isinstance(module, _DropoutNd) or type(module).__name__ in _DROPOUTS:
+                module.eval()
         fresh = self.inputs.fresh()
         if dtype is not None:
             fresh = Arguments(_cast(fresh.positional, dtype), _cast(dict(fresh.named), dtype))
