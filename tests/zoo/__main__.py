@@ -28,6 +28,7 @@ RESULTS = ROOT / ".nox" / "zoo.jsonl"
 @click.option("--limit", default=300.0, show_default=True, help="Seconds a network may take.")
 @click.option("--results", default=RESULTS, type=click.Path(path_type=Path), help="JSON lines, appended to.")
 @click.option("--again", is_flag=True, help="Run also what the results hold already.")
+@click.option("--small", is_flag=True, help="Small images: quicker, of no use for times.")
 @click.option("--list", "listing", is_flag=True, help="Name the networks and stop.")
 @click.option("--page", type=click.Path(path_type=Path), help="Write the coverage page here.")
 def main(
@@ -38,6 +39,7 @@ def main(
     limit: float,
     results: Path,
     again: bool,
+    small: bool,
     listing: bool,
     page: Path | None,
 ) -> None:
@@ -60,7 +62,9 @@ def main(
             markup=True,
         )
 
-    drive(entries, results, tell, pruner=pruner, jobs=jobs, limit=limit, forms=forms, again=again)
+    drive(
+        entries, results, tell, pruner=pruner, jobs=jobs, limit=limit, forms=forms, again=again, small=small
+    )
     if page is not None:
         write(page, read(results), pruner)
 

@@ -31,6 +31,7 @@ def drive(
     limit: float = 300.0,
     forms: Sequence[Form] = (),
     again: bool = False,
+    small: bool = False,
 ) -> None:
     """
     Run every entry and append what came of it to the JSON lines in `path`.
@@ -44,7 +45,7 @@ def drive(
         for form in forms or dict.fromkeys((entry.form, "graph")):
             result = done.get((entry.name, form))
             if result is None:
-                result = alone(entry, form, pruner, limit)
+                result = alone(entry, form, pruner, limit, "small" if small else "full")
                 add(path, result)
                 tell(result)
             if result.good and not forms:
@@ -54,11 +55,11 @@ def drive(
         list(pool.map(both, entries))
 
 
-def alone(entry: Entry, form: Form, pruner: str, limit: float) -> Result:
+def alone(entry: Entry, form: Form, pruner: str, limit: float, size: str = "full") -> Result:
     """Run one entry in a process of its own; a crash or a time-out is a result, too."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "result"
-        command = [sys.executable, "-m", "tests.zoo.worker", entry.name, form, pruner, str(file)]
+        command = [sys.executable, "-m", "tests.zoo.worker", entry.name, form, pruner, size, str(file)]
         try:
             ended = subprocess.run(
                 command,

@@ -16,16 +16,19 @@ from .settling import settle
 SEED = 0
 CLASSES = 10
 
+Size = int | tuple[int, int]
+"""Of an image, in pixels: its side, or height and width."""
 
-def images(size: int | tuple[int, int], batch: int = 2) -> Callable[[], tuple[Any, ...]]:
-    """Return what makes a batch of noise images (batch, 3, height, width) in [0, 1]."""
+
+def images(size: Size) -> tuple[Any, ...]:
+    """Return a batch of two noise images (batch, 3, height, width) in [0, 1]."""
     height, width = (size, size) if isinstance(size, int) else size
-    return lambda: (noise(batch, 3, height, width),)
+    return (noise(2, 3, height, width),)
 
 
-def image_list(size: int, batch: int = 2) -> Callable[[], tuple[Any, ...]]:
-    """Return what makes the list of images that a detector takes."""
-    return lambda: (list(noise(batch, 3, size, size)),)
+def image_list(size: Size) -> tuple[Any, ...]:
+    """Return the list of two images that a detector takes."""
+    return (list(*images(size)),)
 
 
 def noise(*shape: int) -> Tensor:
@@ -36,15 +39,20 @@ def noise(*shape: int) -> Tensor:
     return 0.7 * smooth + 0.3 * torch.rand(shape, generator=generator)
 
 
-@frozen
+@frozen(kw_only=True)
 class Entry:
     """A network, what it is run on, and what is known about it."""
 
     name: str
     """Where it comes from and what it is called: ``"torchvision/resnet18"``."""
     family: str
-    create: Callable[[], nn.Module]
-    inputs: Callable[[], tuple[Any, ...]]
+    create: Callable[[Size], nn.Module]
+    """Builds the network for images of a size."""
+    size: Size
+    """The size its paper or package names, or one near to it."""
+    small: Size
+    """The size at which it is tested where time is short."""
+    inputs: Callable[[Size], tuple[Any, ...]] = images
     """Makes the positional arguments of one forward pass: a batch of two."""
     form: Form = "module"
     """The form tried first."""
@@ -57,11 +65,12 @@ class Entry:
     representative: bool = False
     """Whether the test suite runs it."""
 
-    def build(self) -> tuple[nn.Module, tuple[Any, ...]]:
+    def build(self, small: bool = False) -> tuple[nn.Module, tuple[Any, ...]]:
         """Return the network in eval mode, its weights random yet alive, and example inputs."""
+        size = self.small if small else self.size
         with torch.random.fork_rng():
             torch.manual_seed(SEED)
-            model = self.create().eval()
-            inputs = self.inputs()
+            model = self.create(size).eval()
+            inputs = self.inputs(size)
             settle(model, inputs, SEED)
         return model, inputs

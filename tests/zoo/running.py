@@ -23,13 +23,13 @@ from .tensors import TOLERANCE, cast, distance, leaves, outputs
 SPARSITY = 0.5
 
 
-def run(entry: Entry, form: Form, pruner: str = "filter-norm") -> Result:
+def run(entry: Entry, form: Form, pruner: str = "filter-norm", small: bool = False) -> Result:
     """Remove half of a network's channels, compare, and return what came of it, errors included."""
     torch.set_num_threads(1)
     torch.backends.mha.set_fastpath_enabled(False)  # its fused kernels round otherwise than the parts
     found: dict[str, Any] = {"name": entry.name, "family": entry.family, "form": form}
     try:
-        model, inputs = entry.build()
+        model, inputs = entry.build(small)
         original = copy.deepcopy(model)
         _import_everything(pruner, form)
         found["forward"] = forward_seconds(model, inputs)

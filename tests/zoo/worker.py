@@ -1,4 +1,4 @@
-"""One network in a process of its own: ``python -m tests.zoo.worker NAME FORM PRUNER FILE``."""
+"""One network in a process of its own: ``python -m tests.zoo.worker NAME FORM PRUNER SIZE FILE``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .results import to_json
 from .running import run
 
 
-def main(name: str, form: str, pruner: str, file: str) -> None:
+def main(name: str, form: str, pruner: str, size: str, file: str) -> None:
     warnings.simplefilter("ignore")  # what old model code warns of is not our subject
-    result = run(find(name), "graph" if form == "graph" else "module", pruner)
+    result = run(find(name), "graph" if form == "graph" else "module", pruner, size == "small")
     Path(file).write_text(to_json(result), encoding="utf-8")
 
 

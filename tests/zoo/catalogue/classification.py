@@ -7,33 +7,60 @@ from typing import Any
 
 from torch import nn
 
-from ..entry import CLASSES, Entry, images
+from ..entry import CLASSES, Entry, Size
 from ..models.cifar_resnet import CifarResNet
 from ..models.resnet_v2 import Basic, Bottleneck, ResNetV2
 from ..torchvision_operators import install
 
 
-def created(name: str, **options: Any) -> Callable[[], nn.Module]:
-    """Return what builds one of torchvision's networks."""
+def created(name: str, sized: str = "", **options: Any) -> Callable[[Size], nn.Module]:
+    """Return what builds one of torchvision's networks; `sized` names the argument that takes the size."""
 
-    def create() -> nn.Module:
+    def create(size: Size) -> nn.Module:
         install()
         from torchvision import models
 
-        return getattr(models, name)(weights=None, **{"num_classes": CLASSES, **options})
+        known = {sized: size} if sized else {}
+        return getattr(models, name)(weights=None, num_classes=CLASSES, **known, **options)
 
     return create
 
 
-def network(family: str, name: str, size: int = 64, representative: bool = False, **options: Any) -> Entry:
+def network(
+    family: str,
+    name: str,
+    small: Size = 64,
+    *,
+    size: Size = 224,
+    sized: str = "",
+    representative: bool = False,
+    **options: Any,
+) -> Entry:
     return Entry(
-        f"torchvision/{name}", family, created(name, **options), images(size), representative=representative
+        name=f"torchvision/{name}",
+        family=family,
+        create=created(name, sized, **options),
+        size=size,
+        small=small,
+        representative=representative,
     )
 
 
-def alexnet() -> nn.Module:
+def paper(name: str, family: str, create: Callable[[], nn.Module], representative: bool = False) -> Entry:
+    """Return an entry of a network for images as those of CIFAR."""
+    return Entry(
+        name=f"paper/{name}",
+        family=family,
+        create=lambda size: create(),
+        size=32,
+        small=32,
+        representative=representative,
+    )
+
+
+def alexnet(size: Size) -> nn.Module:
     """Build AlexNet with He's initialisation: with its own, little of the image reaches the output."""
-    model = created("alexnet")()
+    model = created("alexnet")(size)
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -41,11 +68,11 @@ def alexnet() -> nn.Module:
 
 
 CLASSIFICATION = (
-    Entry("torchvision/alexnet", "AlexNet", alexnet, images(96)),
+    Entry(name="torchvision/alexnet", family="AlexNet", create=alexnet, size=224, small=96),
     network("VGG", "vgg11"),
     network("VGG", "vgg16_bn"),
     # The auxiliary head needs a feature map of 17 x 17, which takes an image of 299 x 299.
-    network("Inception", "inception_v3", 299, init_weights=False),
+    network("Inception", "inception_v3", 299, size=299, init_weights=False),
     network("GoogLeNet", "googlenet", 96, init_weights=False),
     network("ResNet", "resnet18", representative=True),
     network("ResNet", "resnet50"),
@@ -74,20 +101,14 @@ CLASSIFICATION = (
     network("RegNet", "regnet_y_3_2gf"),
     network("ConvNeXt", "convnext_tiny"),
     network("ConvNeXt", "convnext_small"),
-    network("ViT", "vit_b_32", 96, image_size=96),
-    network("ViT", "vit_b_16", image_size=64),
+    network("ViT", "vit_b_32", 96, sized="image_size"),
+    network("ViT", "vit_b_16", sized="image_size"),
     network("Swin v1", "swin_t"),
     network("Swin v1", "swin_s"),
     network("Swin v2", "swin_v2_t"),
     network("Swin v2", "swin_v2_s"),
     network("MaxViT", "maxvit_t", 224),
-    Entry(
-        "paper/resnet_v2_20",
-        "ResNet v2",
-        lambda: ResNetV2(Basic, 3, CLASSES),
-        images(32),
-        representative=True,
-    ),
-    Entry("paper/resnet_v2_56", "ResNet v2", lambda: ResNetV2(Bottleneck, 6, CLASSES), images(32)),
-    Entry("paper/cifar_resnet20", "ResNet, option A", lambda: CifarResNet(3, CLASSES), images(32)),
+    paper("resnet_v2_20", "ResNet v2", lambda: ResNetV2(Basic, 3, CLASSES), representative=True),
+    paper("resnet_v2_56", "ResNet v2", lambda: ResNetV2(Bottleneck, 6, CLASSES)),
+    paper("cifar_resnet20", "ResNet, option A", lambda: CifarResNet(3, CLASSES)),
 )

@@ -7,68 +7,79 @@ from typing import Any
 
 from torch import nn
 
-from ..entry import CLASSES, Entry, image_list, images
+from ..entry import CLASSES, Entry, Size, image_list
 from ..torchvision_operators import install
 
+SIZE, SMALL = 320, 128
 FEW = {"rpn_pre_nms_top_n_test": 100, "rpn_post_nms_top_n_test": 20, "box_detections_per_img": 20}
 """Proposals and boxes of the two-stage detectors."""
 DENSE = {"topk_candidates": 100, "detections_per_img": 20}
 """Boxes of the one-stage detectors."""
-REGION_HEADS = ("rpn.head",)
 
 
-def created(name: str, **options: Any) -> Callable[[], nn.Module]:
-    """Return what builds one of torchvision's detectors."""
+def created(name: str, head: str, sized: bool, **options: Any) -> Callable[[Size], nn.Module]:
+    """Return what builds one of torchvision's detectors, its head `head` drawn anew."""
 
-    def create() -> nn.Module:
+    def create(size: Size) -> nn.Module:
         install()
         from torchvision.models import detection
 
-        return getattr(detection, name)(
-            weights=None, weights_backbone=None, **{"num_classes": CLASSES, **options}
-        )
+        known = {"min_size": size, "max_size": size} if sized else {}
+        every = {"num_classes": CLASSES, **known, **options}
+        return awake(getattr(detection, name)(weights=None, weights_backbone=None, **every), head)
 
     return create
 
 
-def detector(
-    family: str, name: str, size: int, heads: tuple[str, ...], representative: bool = False, **options: Any
-) -> Entry:
+def awake(model: nn.Module, head: str) -> nn.Module:
+    """Let a detector's head see: as built, its bias outweighs what the image says a hundred times."""
+    for module in model.get_submodule(head).modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+            if module.bias is not None:
+                nn.init.normal_(module.bias, 0, 0.1)
+    return model
+
+
+def two_stage(family: str, name: str, **options: Any) -> Entry:
     return Entry(
-        f"torchvision/{name}",
-        family,
-        created(name, **options),
-        image_list(size),
-        heads=heads,
-        representative=representative,
+        name=f"torchvision/{name}",
+        family=family,
+        create=created(name, "rpn.head", True, box_score_thresh=0.0, **FEW, **options),
+        size=SIZE,
+        small=SMALL,
+        inputs=image_list,
+        heads=("rpn.head",),
     )
 
 
-def two_stage(family: str, name: str, size: int = 128, **options: Any) -> Entry:
-    sizes = {"min_size": size, "max_size": size, "box_score_thresh": 0.0}
-    return detector(family, name, size, REGION_HEADS, **sizes, **FEW, **options)
+def one_stage(family: str, name: str, size: int = SIZE, small: int = SMALL, sized: bool = True) -> Entry:
+    return Entry(
+        name=f"torchvision/{name}",
+        family=family,
+        create=created(name, "head", sized, score_thresh=0.0, **DENSE),
+        size=size,
+        small=small,
+        inputs=image_list,
+        heads=("head",),
+    )
 
 
-def one_stage(family: str, name: str, size: int = 128, **options: Any) -> Entry:
-    sizes = {"min_size": size, "max_size": size, "score_thresh": 0.0}
-    return detector(family, name, size, ("head",), **sizes, **DENSE, **options)
-
-
-def c4() -> nn.Module:
+def c4(size: Size) -> nn.Module:
     install()
     from ..models.faster_rcnn_c4 import faster_rcnn_c4
 
-    return faster_rcnn_c4(CLASSES, 128)
+    return awake(faster_rcnn_c4(CLASSES, size if isinstance(size, int) else max(size)), "rpn.head")
 
 
-def rfcn() -> nn.Module:
+def rfcn(size: Size) -> nn.Module:
     install()
     from ..models.rfcn import RFCN
 
     return RFCN(CLASSES)
 
 
-def fpn() -> nn.Module:
+def fpn(size: Size) -> nn.Module:
     install()
     from ..models.fpn_detector import FPNDetector
 
@@ -79,13 +90,36 @@ DETECTION = (
     two_stage("Faster R-CNN, FPN head", "fasterrcnn_resnet50_fpn"),
     two_stage("Faster R-CNN, FPN head", "fasterrcnn_resnet50_fpn_v2"),
     two_stage("Faster R-CNN, FPN head", "fasterrcnn_mobilenet_v3_large_320_fpn"),
-    Entry("paper/faster_rcnn_c4", "Faster R-CNN, C4 head", c4, image_list(128), heads=REGION_HEADS),
-    Entry("paper/rfcn", "R-FCN", rfcn, images(128), heads=("proposals.objectness",), representative=True),
-    Entry("paper/fpn_detector", "FPN", fpn, images(128), heads=("proposals.objectness",)),
+    Entry(
+        name="paper/faster_rcnn_c4",
+        family="Faster R-CNN, C4 head",
+        create=c4,
+        size=SIZE,
+        small=SMALL,
+        inputs=image_list,
+        heads=("rpn.head",),
+    ),
+    Entry(
+        name="paper/rfcn",
+        family="R-FCN",
+        create=rfcn,
+        size=SIZE,
+        small=SMALL,
+        heads=("proposals.objectness",),
+        representative=True,
+    ),
+    Entry(
+        name="paper/fpn_detector",
+        family="FPN",
+        create=fpn,
+        size=SIZE,
+        small=SMALL,
+        heads=("proposals.objectness",),
+    ),
     one_stage("RetinaNet", "retinanet_resnet50_fpn"),
     one_stage("RetinaNet", "retinanet_resnet50_fpn_v2"),
     two_stage("Mask R-CNN", "maskrcnn_resnet50_fpn"),
     one_stage("FCOS", "fcos_resnet50_fpn"),
-    detector("SSD", "ssd300_vgg16", 300, ("head",), score_thresh=0.0, **DENSE),
-    detector("SSD", "ssdlite320_mobilenet_v3_large", 320, ("head",), score_thresh=0.0, **DENSE),
+    one_stage("SSD", "ssd300_vgg16", 300, 300, sized=False),
+    one_stage("SSD", "ssdlite320_mobilenet_v3_large", 320, 320, sized=False),
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from torch import nn
-
-from ..entry import Entry, images
+from ..entry import Entry
 from ..models.cascaded_pyramid import CascadedPyramid
 from ..models.hourglass import StackedHourglass
 from ..models.simple_baselines import SimpleBaseline
@@ -12,27 +10,27 @@ from .detection import two_stage
 
 JOINTS = 17
 
-
-def hourglass() -> nn.Module:
-    return StackedHourglass(2, JOINTS)
-
-
-def cascaded_pyramid() -> nn.Module:
-    return CascadedPyramid(JOINTS)
-
-
-def simple_baselines() -> nn.Module:
-    return SimpleBaseline(JOINTS)
-
-
 KEYPOINTS = (
-    Entry("paper/hourglass", "Stacked Hourglass", hourglass, images(128)),
-    Entry("paper/cascaded_pyramid", "Cascaded pyramid", cascaded_pyramid, images((128, 96))),
     Entry(
-        "paper/simple_baselines",
-        "Simple Baselines",
-        simple_baselines,
-        images((128, 96)),
+        name="paper/hourglass",
+        family="Stacked Hourglass",
+        create=lambda size: StackedHourglass(2, JOINTS),
+        size=256,
+        small=128,
+    ),
+    Entry(
+        name="paper/cascaded_pyramid",
+        family="Cascaded pyramid",
+        create=lambda size: CascadedPyramid(JOINTS),
+        size=(256, 192),
+        small=(128, 96),
+    ),
+    Entry(
+        name="paper/simple_baselines",
+        family="Simple Baselines",
+        create=lambda size: SimpleBaseline(JOINTS),
+        size=(256, 192),
+        small=(128, 96),
         representative=True,
     ),
     two_stage("Keypoint R-CNN", "keypointrcnn_resnet50_fpn", num_classes=2),

@@ -7,27 +7,31 @@ from typing import Any
 
 from torch import nn
 
-from ..entry import CLASSES, Entry, images
+from ..entry import CLASSES, Entry, Size
 from ..torchvision_operators import install
 
 
-def created(name: str, **options: Any) -> Callable[[], nn.Module]:
+def created(name: str, **options: Any) -> Callable[[Size], nn.Module]:
     """Return what builds one of torchvision's segmentation networks."""
 
-    def create() -> nn.Module:
+    def create(size: Size) -> nn.Module:
         install()
         from torchvision.models import segmentation
 
-        return getattr(segmentation, name)(
-            weights=None, weights_backbone=None, num_classes=CLASSES, **options
-        )
+        every = {"num_classes": CLASSES, **options}
+        return getattr(segmentation, name)(weights=None, weights_backbone=None, **every)
 
     return create
 
 
 def network(family: str, name: str, representative: bool = False, **options: Any) -> Entry:
     return Entry(
-        f"torchvision/{name}", family, created(name, **options), images(64), representative=representative
+        name=f"torchvision/{name}",
+        family=family,
+        create=created(name, **options),
+        size=128,
+        small=64,
+        representative=representative,
     )
 
 

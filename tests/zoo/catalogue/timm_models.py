@@ -7,31 +7,46 @@ from typing import Any
 
 from torch import nn
 
-from ..entry import CLASSES, Entry, images
+from ..entry import CLASSES, Entry, Size
 from ..torchvision_operators import install
 
 
-def created(name: str, **options: Any) -> Callable[[], nn.Module]:
+def created(name: str, sized: bool, **options: Any) -> Callable[[Size], nn.Module]:
     """Return what builds one of timm's networks."""
 
-    def create() -> nn.Module:
+    def create(size: Size) -> nn.Module:
         install()
         import timm
 
-        return timm.create_model(name, pretrained=False, num_classes=CLASSES, **options)
+        known = {"img_size": size} if sized else {}
+        return timm.create_model(name, pretrained=False, num_classes=CLASSES, **known, **options)
 
     return create
 
 
-def network(family: str, name: str, size: int = 64, representative: bool = False, **options: Any) -> Entry:
+def network(
+    family: str,
+    name: str,
+    small: int = 64,
+    *,
+    size: int = 224,
+    sized: bool = False,
+    representative: bool = False,
+    **options: Any,
+) -> Entry:
     return Entry(
-        f"timm/{name}", family, created(name, **options), images(size), representative=representative
+        name=f"timm/{name}",
+        family=family,
+        create=created(name, sized, **options),
+        size=size,
+        small=small,
+        representative=representative,
     )
 
 
-def sized(family: str, name: str, size: int, representative: bool = False, **options: Any) -> Entry:
+def sized(family: str, name: str, small: int, **options: Any) -> Entry:
     """Return an entry of a network that must know the size of its images when it is built."""
-    return network(family, name, size, representative, img_size=size, **options)
+    return network(family, name, small, sized=True, **options)
 
 
 TIMM = (
@@ -100,7 +115,7 @@ TIMM = (
     sized("GC ViT", "gcvit_xxtiny", 224),
     sized("Twins", "twins_svt_small", 224),
     sized("Twins", "twins_pcpvt_small", 64),
-    network("CrossViT", "crossvit_9_240", 240),
+    network("CrossViT", "crossvit_9_240", 240, size=240),
     sized("ConViT", "convit_tiny", 64),
     network("PiT", "pit_ti_224", 224),
     sized("TNT", "tnt_s_patch16_224", 64, depth=6),
@@ -108,7 +123,7 @@ TIMM = (
     sized("CaiT", "cait_xxs24_224", 64, depth=8),
     sized("VOLO", "volo_d1_224", 64),
     sized("CoAtNet", "coatnet_nano_rw_224", 64),
-    sized("MaxViT", "maxvit_pico_rw_256", 64),
+    sized("MaxViT", "maxvit_pico_rw_256", 64, size=256),
     sized("MLP-Mixer", "mixer_s32_224", 96),
     sized("gMLP", "gmlp_ti16_224", 64),
     sized("ResMLP", "resmlp_12_224", 64),
@@ -117,5 +132,5 @@ TIMM = (
     sized("NesT", "nest_tiny", 64),
     network("TinyViT", "tiny_vit_5m_224", 224),
     network("Sequencer", "sequencer2d_s", 224),
-    network("BoTNet", "sebotnet33ts_256", 256),
+    network("BoTNet", "sebotnet33ts_256", 256, size=256),
 )
