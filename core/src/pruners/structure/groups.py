@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from attrs import frozen
@@ -24,7 +25,7 @@ class Group:
     """Units with the same members: each can leave alone, and takes the same from every member."""
 
     name: str
-    """The first layer whose output channels these are."""
+    """The first layer whose output channels these are; numbered where several groups begin in one."""
     units: np.ndarray
     """Roots, ordered by their first coordinate in that layer."""
     members: tuple[Member, ...]
@@ -44,36 +45,47 @@ def find_groups(
 ) -> tuple[Group, ...]:
     """Return the groups, in the order in which the model meets their layers."""
     members = _members(programs, axes, classes)
-    signature = _signatures(members, len(alive))
-    # The sum of a parameter axis' random numbers tells which axes a root is on, and how often.
-    found: dict[int, list[tuple[Member, np.ndarray]]] = {}
+    numbers, count = _numbered(_signatures(members, len(alive)), alive)
+    found: list[list[Member]] = [[] for _ in range(count)]
     owners: dict[int, tuple[str, np.ndarray]] = {}
     for member, roots in members.items():
-        live = np.unique(roots[alive[roots]])
-        for key in np.unique(signature[live]):
-            found.setdefault(int(key), []).append((member, roots))
-        if live.size and weights.get(member.parameter) == member.axis:
-            for key in np.unique(signature[live]):
-                owners.setdefault(int(key), (member.parameter, roots))
+        present = np.flatnonzero(np.bincount(numbers[roots], minlength=count + 1)[:count])
+        for number in present:
+            found[number].append(member)
+        if weights.get(member.parameter) == member.axis:
+            order = sorted(present, key=lambda number: int(np.argmax(numbers[roots] == number)))
+            for number in order:
+                owners.setdefault(int(number), (member.parameter, roots[numbers[roots] == number]))
+    names = _names([name for name, _ in owners.values()])
     return tuple(
-        _group(name, roots, signature, alive, key, [member for member, _ in found[key]], weights)
-        for key, (name, roots) in owners.items()
+        _group(name, here, tuple(found[number]), weights)
+        for name, (number, (_, here)) in zip(names, owners.items(), strict=True)
     )
 
 
-def _group(
-    name: str,
-    roots: np.ndarray,
-    signature: np.ndarray,
-    alive: np.ndarray,
-    key: int,
-    members: list[Member],
-    weights: Mapping[str, int],
-) -> Group:
-    here = roots[alive[roots] & (signature[roots] == key)]
+def _group(name: str, here: np.ndarray, members: tuple[Member, ...], weights: Mapping[str, int]) -> Group:
     units, first = np.unique(here, return_index=True)
     scored = tuple(each for each in members if weights.get(each.parameter) == each.axis)
-    return Group(name, units[np.argsort(first, kind="stable")], tuple(members), scored)
+    return Group(name, units[np.argsort(first, kind="stable")], members, scored)
+
+
+def _names(layers: Sequence[str]) -> list[str]:
+    """Number the groups that begin in the same layer: "conv.weight", "conv.weight #2"."""
+    met: Counter[str] = Counter()
+    names = []
+    for layer in layers:
+        met[layer] += 1
+        names.append(layer if met[layer] == 1 else f"{layer} #{met[layer]}")
+    return names
+
+
+def _numbered(signature: np.ndarray, alive: np.ndarray) -> tuple[np.ndarray, int]:
+    """Number the distinct signatures of living roots; the number after them is for the others."""
+    living = np.flatnonzero(alive)
+    distinct, own = np.unique(signature[living], return_inverse=True)
+    numbers = np.full(len(alive), len(distinct))
+    numbers[living] = own
+    return numbers, len(distinct)
 
 
 def _members(
@@ -90,7 +102,10 @@ def _members(
 
 
 def _signatures(members: Mapping[Member, np.ndarray], size: int) -> np.ndarray:
-    """Return a number per root that is the same for roots found equally often on the same axes."""
+    """Return a number per root that is the same for roots found equally often on the same axes.
+
+    It is the sum of random numbers of the axes that a root is on.
+    """
     random = np.random.Generator(np.random.PCG64(0))
     signature = np.zeros(size, np.uint64)
     for roots in members.values():

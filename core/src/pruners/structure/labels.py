@@ -64,7 +64,8 @@ class Labels:
 
     def equate(self, left: np.ndarray, right: np.ndarray) -> None:
         """Make labels equal, broadcast."""
-        left, right = np.broadcast_arrays(left, right)
+        if left.shape != right.shape:
+            left, right = np.broadcast_arrays(left, right)
         self._left.append(left.ravel())
         self._right.append(right.ravel())
 
@@ -125,14 +126,14 @@ def _components(count: int, left: Sequence[np.ndarray], right: Sequence[np.ndarr
         return parent
     a, b = np.concatenate(left), np.concatenate(right)
     while True:
-        high, low = np.maximum(parent[a], parent[b]), np.minimum(parent[a], parent[b])
-        apart = high != low
+        apart = a != b
         if not apart.any():
             return parent
         a, b = a[apart], b[apart]
-        np.minimum.at(parent, high[apart], low[apart])
+        np.minimum.at(parent, np.maximum(a, b), np.minimum(a, b))
         while True:
             above = parent[parent]
             if np.array_equal(above, parent):
                 break
             parent = above
+        a, b = parent[a], parent[b]
