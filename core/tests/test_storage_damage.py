@@ -205,6 +205,7 @@ def deep() -> str:
         ('{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}', "shape"),
         ('{"a": {"dtype": "F32", "shape": [1.0], "data_offsets": [0, 4]}}', "shape"),
         ('{"a": {"dtype": "F32", "shape": [true], "data_offsets": [0, 4]}}', "shape"),
+        (json.dumps({"a": {"dtype": "F32", "shape": [1] * 65, "data_offsets": [0, 4]}}), "shape"),
         ('{"a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}}', "unknown type 'F99'"),
         ('{"a": {"dtype": ["F32"], "shape": [1], "data_offsets": [0, 4]}}', "unknown type"),
         ('{"a": {"dtype": "F32", "shape": [4611686018427387903, 9], "data_offsets": [0, 4]}}', "offsets"),

@@ -135,7 +135,8 @@ def _bytes(tensor: Tensor) -> np.ndarray:
 
 def _sizes(module: nn.Module) -> dict[str, int | tuple[int, ...]]:
     """Return the integers, and tuples and lists of integers, that a module or its class holds by name."""
-    return {**_sizes_of_class(type(module)), **_plain(vars(module))}
+    kind: Any = type(module)
+    return {**_sizes_of_class(kind), **_plain(vars(module))}
 
 
 @cache
