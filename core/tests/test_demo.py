@@ -32,7 +32,9 @@ def told(needed, tmp_path_factory):
     torch.manual_seed(5)
     random, threads = torch.get_rng_state(), torch.get_num_threads()
     folder = tmp_path_factory.mktemp("demo") / "out"
-    result = CliRunner().invoke(main, ["demo", "--seeds", "2", "--epochs", "2", "--output", str(folder)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pruners.demo.measuring.ROUNDS", 9)
+        result = CliRunner().invoke(main, ["demo", "--seeds", "2", "--epochs", "2", "--output", str(folder)])
     assert result.exit_code == 0, result.output
     untouched = torch.equal(torch.get_rng_state(), random) and torch.get_num_threads() == threads
     return folder, result.output, untouched
@@ -162,6 +164,7 @@ def test_a_file_with_other_zeros_is_found(runs, tmp_path):
 def test_a_broken_promise_exits_1(runs, monkeypatch, tmp_path):
     import torch
 
+    monkeypatch.setattr("pruners.demo.measuring.ROUNDS", 9)
     monkeypatch.setattr("pruners.demo.story.train_pairs", lambda *_, **__: ([runs[0]], [runs[1]]))
     with torch.no_grad():
         runs[1].model.get_parameter("fc.weight").fill_(1.0)

@@ -28,7 +28,9 @@ def told(needed, tmp_path_factory):
     """Run the whole demo once, small, as the command line does."""
     folder = tmp_path_factory.mktemp("demo") / "out"
     arguments = ["demo", "--channels", "--seeds", "1", "--epochs", "2", "--output", str(folder)]
-    result = CliRunner().invoke(main, arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pruners.demo.measuring.ROUNDS", 9)
+        result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     return folder, result.output
 
@@ -215,6 +217,7 @@ def test_a_broken_promise_exits_1(trained, monkeypatch, tmp_path):
     dense, pruned, _ = trained
     wrong = evolve(pruned, size=evolve(pruned.size, parameters=7))
     monkeypatch.setattr("pruners.demo.channels.story.train_pairs", lambda *_, **__: ([dense], [wrong]))
+    monkeypatch.setattr("pruners.demo.measuring.ROUNDS", 9)
     result = CliRunner().invoke(
         main, ["demo", "--channels", "--output", str(tmp_path)], catch_exceptions=False
     )
