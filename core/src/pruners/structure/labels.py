@@ -89,9 +89,12 @@ class Labels:
         why = np.full(self.count, -1)
         for number in reversed(range(len(self._frozen))):
             why[root[self._frozen[number]]] = number
+        if why[FROZEN] < 0:
+            why[FROZEN] = len(self._reasons)
         stays = why >= 0
         stays[FROZEN] = True
-        return Classes(np.where(stays[root], FROZEN, root), root, why, tuple(self._reasons))
+        reasons = (*self._reasons, Reason("goes with something that is kept whole"))
+        return Classes(np.where(stays[root], FROZEN, root), root, why, reasons)
 
 
 @frozen(eq=False)
