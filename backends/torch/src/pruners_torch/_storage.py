@@ -247,9 +247,7 @@ def _fits(old: Tensor, new: Tensor) -> bool:
 def _set(module: nn.Module, values: Mapping[str, int | tuple[int, ...]]) -> None:
     for name, value in values.items():
         now = getattr(module, name)
-        if isinstance(value, int):
-            vars(module)[name] = type(now)(value)
-        elif type(now) in (tuple, list, torch.Size):
+        if isinstance(value, int) or type(now) in (tuple, list, torch.Size):
             vars(module)[name] = type(now)(value)
         else:
             vars(module)[name] = type(now)(*value)  # a named tuple
