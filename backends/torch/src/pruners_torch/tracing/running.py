@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import random
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+import numpy as np
 import torch
 from attrs import define, field, frozen
 from torch import Tensor, nn
@@ -154,10 +156,13 @@ def untouched(snapshot: Snapshot) -> Iterator[None]:
     """Run a block; the model's attributes, buffers, flags and the random state are put back."""
     places = {parameter.device for parameter in snapshot.model.parameters()}
     devices = sorted({place.index for place in places if place.type == "cuda"} - {None})
+    numbers, others = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=devices):
         try:
             yield
         finally:
+            random.setstate(numbers)
+            np.random.set_state(others)  # noqa: NPY002
             snapshot.restore()
 
 
@@ -189,8 +194,12 @@ def set_mode(model: nn.Module, mode: str) -> None:
     """
     Put a model in evaluation or training mode by its own methods.
 
-    `train` comes first: models empty by it what they keep for evaluation.
+    `train` comes first: models empty by it what they keep for evaluation. An exported program has
+    one mode only, and is evaluated as it is.
     """
-    model.train()
-    if mode == "eval":
+    if mode == "train":
+        model.train()
+        return
+    with suppress(NotImplementedError):
+        model.train()
         model.eval()
