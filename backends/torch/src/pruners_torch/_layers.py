@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from pruners import Layer, OptionError, StateError
 
+from ._parts import Origin, Part
+
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _WEIGHTS: tuple[tuple[tuple[type[nn.Module], ...], tuple[str, ...]], ...] = (
     (
@@ -115,14 +117,15 @@ def weights(model: nn.Module) -> dict[str, Weight]:
 def _parameters(model: nn.Module) -> Iterator[tuple[Weight, nn.Parameter]]:
     for module_name, module in model.named_modules():
         for attribute, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
-            groups = int(module.groups) if isinstance(module, _TRANSPOSED) and attribute == "weight" else 0
+            origin = module.pruners_origin if isinstance(module, Part) else origin_of(module)
+            groups = origin.groups if attribute == "weight" else 0
             layer = Layer(
                 name=f"{module_name}.{attribute}" if module_name else attribute,
                 module=module_name,
-                type=type(module).__name__,
+                type=origin.type,
                 shape=_shape(parameter, groups),
-                default=_is_weight(module, attribute),
-                bases=tuple(base.__name__ for base in type(module).__mro__[:-1]),
+                default=attribute in origin.weights,
+                bases=origin.bases,
             )
             yield Weight(layer, model, attribute, groups), parameter
 
@@ -134,6 +137,16 @@ def _shape(parameter: nn.Parameter, groups: int) -> tuple[int, ...]:
         return tuple(parameter.shape)
     into, out, *kernel = parameter.shape
     return (out * groups, into // groups, *kernel)
+
+
+def origin_of(module: nn.Module) -> Origin:
+    """Return what a module is, as far as rules and layouts ask."""
+    return Origin(
+        type=type(module).__name__,
+        bases=tuple(base.__name__ for base in type(module).__mro__[:-1]),
+        weights=tuple(name for name in module._parameters if _is_weight(module, name)),
+        groups=int(module.groups) if isinstance(module, _TRANSPOSED) else 0,
+    )
 
 
 def _is_weight(module: nn.Module, attribute: str) -> bool:

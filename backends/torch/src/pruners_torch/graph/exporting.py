@@ -18,15 +18,16 @@ from torch.utils._pytree import tree_leaves
 from pruners import OptionError, TraceError
 from pruners.protocols import MODES
 
+from .._layers import origin_of
 from ..tracing.recording import names_of
 from ..tracing.running import Arguments, Snapshot, set_mode, untouched
 from . import inlining, modes
-from .model import GraphModel, Held, held_by, routines_of
+from .model import GraphModel, Held, held_by, origins_of, routines_of
 from .nodes import PLACE, place_of
 from .routines import Leaf, Routine
 from .structures import Structure
 
-_HINT = 'remove with form="module" instead, which needs no export'
+HINT = 'remove with form="module" instead, which needs no export'
 
 
 @frozen(eq=False)
@@ -76,13 +77,14 @@ def exported(module: nn.Module, example_inputs: Any, modes_: Sequence[str] = MOD
                     raise TraceError(_failure(module, mode, error)) from error
                 notes.append(f"the training graph is derived from the one for evaluation: {_shown(error)}")
     exported_modes = tuple(found)
-    complete = modes.completed(found)
-    return Exported(GraphModel(taker.held(), complete), wide, exported_modes, tuple(notes))
+    origins = {name: origin_of(each) for name, each in module.named_modules(remove_duplicate=False)}
+    model = GraphModel(taker.held(), modes.completed(found), origins)
+    return Exported(model, wide, exported_modes, tuple(notes))
 
 
 def _again(model: GraphModel, arguments: Arguments, modes_: Sequence[str]) -> Exported:
     """Take a model that is a graph already."""
-    twin = GraphModel(held_by(model), routines_of(model))
+    twin = GraphModel(held_by(model), routines_of(model), origins_of(model))
     return Exported(twin, arguments, tuple(sorted(modes_)))
 
 
@@ -125,7 +127,7 @@ def _quietly() -> Iterator[None]:
 
 def _failure(module: nn.Module, mode: str, error: Exception) -> str:
     modes_ = {"eval": "evaluation", "train": "training"}
-    return f"{type(module).__name__} cannot be exported in {modes_[mode]} mode: {_shown(error)}; {_HINT}"
+    return f"{type(module).__name__} cannot be exported in {modes_[mode]} mode: {_shown(error)}; {HINT}"
 
 
 def _shown(error: Exception) -> str:
@@ -162,13 +164,14 @@ class _Taker:
         """Return an exported program as a graph over the module's tensors."""
         given, returned = program.call_spec.in_spec, program.call_spec.out_spec
         graph, leaves = self._graph(program, mode)
+        names = _spoken(leaves)
         return Routine(
             graph=graph,
             inputs=Structure.of(given),
             outputs=Structure.of(returned),
-            leaves=tuple(leaves),
+            leaves=tuple(_renamed(leaf, names) for leaf in leaves),
             names=_positional(self.module),
-            ranges=_ranges(program, leaves),
+            ranges=_ranges(program, names),
         )
 
     def _graph(self, program: ExportedProgram, mode: str) -> tuple[fx.Graph, list[Leaf]]:
@@ -236,15 +239,27 @@ def _length(length: Any) -> int | str:
     return int(length) if isinstance(length, int) else str(length.node.expr)
 
 
-def _ranges(program: ExportedProgram, leaves: Sequence[Leaf]) -> dict[str, tuple[int, int | None]]:
-    """Return the values that each varying length may have; that export never sees one or none is not one."""
-    used = {length for leaf in leaves for length in leaf.lengths or () if isinstance(length, str)}
+def _spoken(leaves: Sequence[Leaf]) -> dict[str, str]:
+    """Return a word for each length that varies by itself."""
+    met = [length for leaf in leaves for length in leaf.lengths or () if isinstance(length, str)]
+    symbols = [length for length in dict.fromkeys(met) if length.isidentifier()]
+    return {symbol: f"batch_{number}" if number else "batch" for number, symbol in enumerate(symbols)}
+
+
+def _renamed(leaf: Leaf, names: Mapping[str, str]) -> Leaf:
+    if leaf.lengths is None:
+        return leaf
+    return Leaf(leaf.name, tuple(names.get(str(each), each) for each in leaf.lengths))
+
+
+def _ranges(program: ExportedProgram, names: Mapping[str, str]) -> dict[str, tuple[int, int | None]]:
+    """Return the values that each varying length may have; export itself never sees a length of one."""
     found: dict[str, tuple[int, int | None]] = {}
     for symbol, bounds in program.range_constraints.items():
-        if str(symbol) in used:
+        if str(symbol) in names:
             high = int(bounds.upper) if bounds.upper.is_Integer else None
             low = int(bounds.lower)
-            found[str(symbol)] = (1 if low <= 2 else low, high)
+            found[names[str(symbol)]] = (1 if low <= 2 else low, high)
     return found
 
 

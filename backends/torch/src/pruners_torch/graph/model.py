@@ -9,6 +9,7 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
+from .._parts import Origin, Part
 from .nodes import on_device
 from .routines import Routine
 
@@ -24,7 +25,7 @@ class Held:
     """Whether it is part of the model's state."""
 
 
-class GraphModel(nn.Module):
+class GraphModel(Part):
     """
     A network as a program: it runs, trains, moves between devices and is saved without the user's code.
 
@@ -39,17 +40,28 @@ class GraphModel(nn.Module):
         The tensors.
     routines : {"eval" or "train": Routine}
         The forward pass of each mode.
+    origins : {str: Origin}
+        What the user's modules were, by name.
     """
 
     _pruners_routines: dict[str, Routine]
 
-    def __init__(self, held: Iterable[Held], routines: Mapping[str, Routine]) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        held: Iterable[Held],
+        routines: Mapping[str, Routine],
+        origins: Mapping[str, Origin] | None = None,
+    ) -> None:
+        known = dict(origins or {})
+        super().__init__(known.get("", Origin()))
         for each in held:
             for name in each.names:
-                _put(self, name, each)
+                _put(self, name, each, known)
         self._pruners_routines = dict(routines)
         self.eval()
+
+    def _get_name(self) -> str:
+        return "GraphModel"
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the graph of the current mode; inputs are checked against what it takes."""
@@ -93,6 +105,11 @@ def held_by(model: GraphModel) -> list[Held]:
     return [Held(tuple(names), tensor, persistent) for names, tensor, persistent in found.values()]
 
 
+def origins_of(model: GraphModel) -> dict[str, Origin]:
+    """Return what the user's modules were."""
+    return {name: part.pruners_origin for name, part in model.named_modules() if isinstance(part, Part)}
+
+
 def device_of(model: nn.Module) -> torch.device | None:
     """Return where a model's first tensor is."""
     for tensors in (model.parameters(), model.buffers()):
@@ -101,12 +118,12 @@ def device_of(model: nn.Module) -> torch.device | None:
     return None
 
 
-def _put(model: nn.Module, name: str, held: Held) -> None:
+def _put(model: nn.Module, name: str, held: Held, origins: Mapping[str, Origin]) -> None:
     *path, attribute = name.split(".")
     owner = model
-    for part in path:
+    for depth, part in enumerate(path, start=1):
         if part not in owner._modules:
-            owner.add_module(part, nn.Module())
+            owner.add_module(part, Part(origins.get(".".join(path[:depth]), Origin())))
         owner = owner._modules[part]  # type: ignore[assignment]
     if isinstance(held.tensor, nn.Parameter):
         owner.register_parameter(attribute, held.tensor)

@@ -8,7 +8,6 @@ import torch
 from torch import fx
 from torch._ops import OpOverload
 
-from .lengths import Lengths
 from .nodes import base_name, bound, copied, give
 from .routines import Routine
 
@@ -66,19 +65,15 @@ _CHANCES = {
 """Operations that set numbers to zero at random, and the argument that says how often."""
 
 
-def certain(full: Routine, small: Routine, lengths: Lengths) -> tuple[Routine, Routine] | None:
-    """
-    Return a graph and its rewritten form without dropout, so that both give the same numbers.
-
-    None where other random numbers are drawn for an axis that gets shorter.
-    """
-    chancy = [node for node in full.graph.nodes if node.op == "call_function" and _draws(node)]
-    for node in chancy:
-        if base_name(node) not in _CHANCES and lengths.cut(node):
+def certain(routine: Routine) -> Routine | None:
+    """Return the same without chance, so that it can be compared; None where that cannot be had."""
+    if not any(node.op == "call_function" and _draws(node) for node in routine.graph.nodes):
+        return routine
+    copy, _ = copied(routine.graph)
+    for node in copy.nodes:
+        if node.op == "call_function" and _draws(node) and not _settled(node):
             return None
-    if not any(base_name(node) in _CHANCES for node in chancy):
-        return full, small
-    return full.with_graph(_without_dropout(full.graph)), small.with_graph(_without_dropout(small.graph))
+    return routine.with_graph(copy)
 
 
 def _draws(node: fx.Node) -> bool:
@@ -88,10 +83,21 @@ def _draws(node: fx.Node) -> bool:
     return isinstance(node.target, OpOverload) and torch.Tag.nondeterministic_seeded in node.target.tags
 
 
-def _without_dropout(graph: fx.Graph) -> fx.Graph:
-    copy, _ = copied(graph)
-    for node in copy.nodes:
-        name = base_name(node) if node.op == "call_function" else ""
-        if name in _CHANCES and bound(node).get(_CHANCES[name]):
-            give(node, {_CHANCES[name]: 0.0})
-    return copy
+def _settled(node: fx.Node) -> bool:
+    """Let a node give numbers that do not depend on chance; return whether it can."""
+    name, given = base_name(node), bound(node)
+    if name in _CHANCES:
+        give(node, {_CHANCES[name]: 0.0})
+        return True
+    if name == "bernoulli" and isinstance(node.args[0], fx.Node):
+        in_place = node.target in (torch.ops.aten.bernoulli_.float, torch.ops.aten.bernoulli_.Tensor)
+        target = torch.ops.aten.fill_.Scalar if in_place else torch.ops.aten.full_like.default
+        node.target, node.args, node.kwargs = target, (node.args[0], 1.0), {}
+        return True
+    if name in ("rand_like", "randn_like"):
+        node.target, node.args = torch.ops.aten.ones_like.default, (given["self"],)
+        return True
+    if name in ("rand", "randn"):
+        node.target, node.args = torch.ops.aten.ones.default, (given["size"],)
+        return True
+    return False

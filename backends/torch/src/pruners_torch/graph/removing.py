@@ -21,7 +21,7 @@ from ..tracing.running import plainly
 from . import modes
 from .exporting import Exported
 from .lengths import Lengths
-from .model import GraphModel, Held, held_by, routines_of
+from .model import GraphModel, Held, held_by, origins_of, routines_of
 from .proving import Proving
 from .recording import Recorded
 from .rewriting import rewritten
@@ -45,7 +45,9 @@ class GraphRemoval:
         used = listed(optimizer)
         optimizers.check(used, self.module)
         owners = self._mappings(copies)
-        smaller = GraphModel([_cloned(each) for each in held_by(self.exported.model)], self._routines())
+        full = self.exported.model
+        held = [_cloned(each) for each in held_by(full)]
+        smaller = GraphModel(held, self._routines(), origins_of(full))
         proving = Proving(
             model=smaller,
             recorded=self.recorded,

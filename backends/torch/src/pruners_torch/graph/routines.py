@@ -48,6 +48,11 @@ class Routine:
     def __deepcopy__(self, memo: Any) -> Routine:
         return self
 
+    def __reduce__(self) -> Any:
+        from .storing import packed_routine, restored
+
+        return restored, (packed_routine(self),)
+
     def with_graph(self, graph: fx.Graph) -> Routine:
         """Return the same with another graph."""
         return evolve(self, graph=graph)
@@ -80,7 +85,9 @@ class Routine:
 
     def flat(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
         """Return the leaves of the inputs, checked."""
-        flat = list(self.inputs.flatten(self._ordered(args, kwargs), "the input"))
+        positional, named = self._ordered(args, kwargs)
+        first, second = self.inputs.children
+        flat = [*first.flatten(positional, "the arguments"), *second.flatten(named, "the named arguments")]
         known: dict[str, int] = {}
         for leaf, value in zip(self.leaves, flat, strict=True):
             self._check(leaf, value, known)

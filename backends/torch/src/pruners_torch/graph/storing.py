@@ -12,7 +12,8 @@ from torch import Tensor, fx, nn
 from pruners import StateError
 from pruners.structure.program import Place
 
-from .model import GraphModel, Held, held_by, routines_of
+from .._parts import Origin
+from .model import GraphModel, Held, held_by, origins_of, routines_of
 from .nodes import PLACE, place_of
 from .plain import packed, packed_structure, target_name, target_of, unpacked, unpacked_structure
 from .routines import Leaf, Routine
@@ -35,6 +36,7 @@ def graph_state(model: GraphModel) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "torch": str(torch.__version__),
         "training": model.training,
         "tensors": [_packed_held(each) for each in held],
+        "modules": {name: _packed_origin(origin) for name, origin in origins_of(model).items()},
         "routines": {mode: packed_routine(routine) for mode, routine in routines_of(model).items()},
     }
     return {each.names[0]: each.tensor.detach() for each in held}, manifest
@@ -63,7 +65,8 @@ def graph_module(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> 
             for mode, entry in manifest["routines"].items()
             if mode in ("eval", "train")
         }
-        model = GraphModel(held, {mode: routines[mode] for mode in ("eval", "train")})
+        origins = {name: _unpacked_origin(entry) for name, entry in manifest["modules"].items()}
+        model = GraphModel(held, {mode: routines[mode] for mode in ("eval", "train")}, origins)
         training = manifest["training"]
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:
         if isinstance(error, StateError):
@@ -79,6 +82,15 @@ def _packed_held(held: Held) -> dict[str, Any]:
         "trained": held.tensor.requires_grad,
         "persistent": held.persistent,
     }
+
+
+def _packed_origin(origin: Origin) -> list[Any]:
+    return [origin.type, list(origin.bases), list(origin.weights), origin.groups]
+
+
+def _unpacked_origin(entry: Any) -> Origin:
+    type_, bases, weights, groups = entry
+    return Origin(str(type_), tuple(map(str, bases)), tuple(map(str, weights)), int(groups))
 
 
 def _unpacked_held(entry: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Held:
@@ -128,6 +140,11 @@ def unpacked_routine(entry: Mapping[str, Any], tensors: set[str]) -> Routine:
     if not placeholders == len(routine.leaves) == routine.inputs.leaves:
         raise StateError("the stored graph takes other inputs than it describes")
     return routine
+
+
+def restored(entry: Mapping[str, Any]) -> Routine:
+    """Return a forward pass that was packed with the model that holds its tensors."""
+    return unpacked_routine(entry, {str(node[2]) for node in entry["nodes"] if node[1] == "get_attr"})
 
 
 def _packed_leaf(leaf: Leaf) -> dict[str, Any]:

@@ -53,8 +53,7 @@ class Structure:
             return
         parts = self._parts(value, where)
         for number, (child, part) in enumerate(zip(self.children, parts, strict=True)):
-            key = self.keys[number] if self.keys else number
-            yield from child.flatten(part, f"{where}[{key!r}]")
+            yield from child.flatten(part, f"{where}[{self.keys[number] if self.keys else number!r}]")
 
     def build(self, leaves: Iterator[Any]) -> Any:
         """Return leaves put together again."""
@@ -93,4 +92,4 @@ def _names(context: Any) -> tuple[Any, ...]:
 def _wrong(where: str, wanted: str, value: Any) -> OptionError:
     size = f" of {len(value)}" if isinstance(value, (tuple, list)) else ""
     keys = f" with the keys {', '.join(map(repr, value))}" if isinstance(value, Mapping) else ""
-    return OptionError(f"{where} is a {type(value).__name__}{size}{keys}; this program takes {wanted}")
+    return OptionError(f"{where}: got a {type(value).__name__}{size}{keys}; this program takes {wanted}")
