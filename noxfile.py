@@ -185,6 +185,8 @@ def zoo(session: nox.Session) -> None:
 
 @nox.session(python="3.11", reuse_venv=True)
 def benchmarks(session: nox.Session) -> None:
-    """Time selection and the mask step against the memory-bandwidth limit and torch.nn.utils.prune."""
+    """Time selection, the mask step and removal against memory, torch.nn.utils.prune and Torch-Pruning."""
     install(session, ["core", *PLUGINS, *BACKENDS])
+    install_networks(session)
+    session.install("--no-deps", "torch-pruning==1.6.1")  # it asks for libraries that nothing here uses
     session.run("python", "-m", "benchmarks", *session.posargs, env=ONE_THREAD)

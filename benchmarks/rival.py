@@ -25,10 +25,10 @@ from tests.zoo.tensors import TOLERANCE, cast, distance, outputs
 FORM = "torch-pruning"
 
 
-def torch_pruning(entry: Entry) -> Result:
+def torch_pruning(entry: Entry, small: bool) -> Result:
     """Remove half of the channels with Torch-Pruning, its output layers named as its manual asks."""
     found: dict[str, Any] = {"name": entry.name, "family": entry.family, "form": FORM}
-    model, inputs = entry.build()
+    model, inputs = entry.build(small)
     original = copy.deepcopy(model)
     found["forward"] = forward_seconds(model, inputs)
     before = sum(parameter.numel() for parameter in model.parameters())

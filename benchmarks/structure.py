@@ -37,24 +37,25 @@ from tests.zoo.results import REDUCTION, Result, best, from_line, to_json  # noq
 
 HEADS = ("network", "tool", "result", "parameters", "forward ms", "analysis ms", "removal ms", "proof ms")
 CHILD = "--child"
+PRUNER = "filter-norm"
 
 
-def ours(entry: Entry, limit: float) -> Result:
+def ours(entry: Entry, limit: float, size: str) -> Result:
     """Return the form that counts, in place or as a graph."""
     found = {}
     for form in ("module", "graph"):
-        result = alone(entry, form, "filter-norm", limit)
+        result = alone(entry, form, PRUNER, limit, size)
         found[entry.name, form] = result
         if result.good:
             break
     return best(found)[entry.name]
 
 
-def theirs(entry: Entry, limit: float) -> Result:
+def theirs(entry: Entry, limit: float, size: str) -> Result:
     """Run Torch-Pruning in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "result"
-        command = [sys.executable, __file__, CHILD, entry.name, str(file)]
+        command = [sys.executable, __file__, CHILD, entry.name, size, str(file)]
         try:
             subprocess.run(command, env={**os.environ, **ONE_THREAD}, timeout=limit, capture_output=True)
         except subprocess.TimeoutExpired:
@@ -66,16 +67,16 @@ def _lost(entry: Entry, why: str) -> Result:
     return Result(entry.name, entry.family, "torch-pruning", why, broken=True)
 
 
-def child(name: str, file: str) -> None:
+def child(name: str, size: str, file: str) -> None:
     import torch
     from rival import torch_pruning
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    Path(file).write_text(to_json(torch_pruning(find(name))), encoding="utf-8")
+    Path(file).write_text(to_json(torch_pruning(find(name), size == "small")), encoding="utf-8")
 
 
-TOOLS: dict[str, Callable[[Entry, float], Result]] = {"pruners": ours, "torch-pruning": theirs}
+TOOLS: dict[str, Callable[[Entry, float, str], Result]] = {"pruners": ours, "torch-pruning": theirs}
 
 
 def stages(result: Result) -> tuple[float, float, float]:
@@ -148,21 +149,25 @@ def takes_tensors(entry: Entry) -> bool:
 @click.command(help=__doc__)
 @click.argument("patterns", nargs=-1)
 @click.option("--limit", default=150.0, show_default=True, help="Seconds a network may take.")
+@click.option("--small", is_flag=True, help="Small images, which weigh analysis more than a forward pass.")
 @click.option("--rounds", default=1, hidden=True, help="Taken by every benchmark; here once is enough.")
 @click.option("--write/--no-write", default=True, help="Record the result under benchmarks/results.")
-def main(patterns: tuple[str, ...], limit: float, rounds: int, write: bool) -> None:
+def main(patterns: tuple[str, ...], limit: float, small: bool, rounds: int, write: bool) -> None:
     console = Console(soft_wrap=True)
     found: dict[str, list[Result]] = {tool: [] for tool in TOOLS}
     for entry in filter(takes_tensors, matching(patterns)):
         for tool, run in TOOLS.items():
-            found[tool].append(run(entry, limit))
+            found[tool].append(run(entry, limit, "small" if small else "full"))
             console.print("  ".join(row(tool, found[tool][-1])), markup=False, highlight=False)
     for columns in tables(found):
         show(columns, console)
     if write:
         figures = {tool: [asdict(evolve(each, whole={})) for each in part] for tool, part in found.items()}
-        libraries = {name: version(name) for name in ("torch-pruning", "torchvision", "timm")}
-        record("structure", {"versions": libraries, "results": figures}, tables(found))
+        libraries = ", ".join(f"{name} {version(name)}" for name in ("torch-pruning", "torchvision", "timm"))
+        note = (
+            f"Beside {libraries}; {'small images' if small else 'images of published size'}, batches of two."
+        )
+        record("structure", figures, tables(found), [note], clock="time on the clock")
 
 
 if __name__ == "__main__":
