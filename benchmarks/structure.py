@@ -167,7 +167,7 @@ def main(patterns: tuple[str, ...], limit: float, small: bool, rounds: int, writ
         note = (
             f"Beside {libraries}; {'small images' if small else 'images of published size'}, batches of two."
         )
-        record("structure", figures, tables(found), [note], clock="time on the clock")
+        record("structure", figures, tables(found), [note])
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ their largest difference, relative to the largest output, is at most 1e-6. What 
 
 Weights are random, normalisation statistics are fitted to the example inputs, classifiers have ten classes.
 Widths are the published ones; networks that no package ships were written from their papers at small size
-(section "paper"). Times are of one thread; *forward* is one forward pass of the original in evaluation mode.
+(section "paper"). Times are processor seconds of one thread; *forward* is one forward pass of the original in
+evaluation mode.
 """
 HEADS = (
     "network",
