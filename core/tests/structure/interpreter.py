@@ -14,6 +14,8 @@ from pruners.structure.program import NONE, Op, Program
 from . import kernels
 
 Arrays = list[np.ndarray]
+LONGEST = 9000
+"""Characters in which a network is shown."""
 
 
 @frozen(eq=False, repr=False)
@@ -41,7 +43,7 @@ class Network:
                 for op in program.ops
             ]
             lines += [f"  returns {program.results}"]
-        return "\n".join(["", *lines])
+        return "\n".join(["", *lines])[:LONGEST]
 
 
 class Sizes(Protocol):
@@ -218,9 +220,9 @@ def _contract(run: Run, op: Op, inputs: Arrays) -> Arrays:
 @kernel("attention")
 def _attention(run: Run, op: Op, inputs: Arrays) -> Arrays:
     q, k, v, mask = (*inputs, np.zeros(0))[:4]
-    width = run.program.shapes[op.inputs[0]][3]
+    width = run.program.shapes[op.inputs[0]][-1]
     scale = op.options["scale"] or 1 / np.sqrt(width)
-    run.macs += q.size * k.shape[2] + q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2] * v.shape[3]
+    run.macs += q.size * k.shape[-2] + q[..., 0].size * k.shape[-2] * v.shape[-1]
     return [kernels.attend(q, k, v, mask if mask.size else None, scale)]
 
 

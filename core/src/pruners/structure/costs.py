@@ -94,5 +94,5 @@ def _products(structure: Structure, mode: str, program: Program, op: Op) -> list
         return [list(lengths.values())]
     if op.kind == "attention" and NONE not in op.inputs[:3]:
         query, keys, values = (_sized(structure, mode, program, each) for each in op.inputs[:3])
-        return [[*query, keys[2]], [*query[:3], values[2], values[3]]]
+        return [[*query, keys[-2]], [*query[:-1], values[-2], values[-1]]]
     return []

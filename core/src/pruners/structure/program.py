@@ -11,7 +11,7 @@ kind                inputs (-1: absent)                                     opti
                                                                             ``stride``, ``padding``,
                                                                             ``dilation`` (tuples)
 ``contract``        two operands                                            ``spec``: "bi,oi->bo"
-``attention``       q, k, v (batch, heads, length, width), mask or -1       ``scale`` (float or None)
+``attention``       q, k, v (batch..., heads, length, width), mask or -1    ``scale`` (float or None)
 ``batch_norm``      x (batch, channel, ...), then its parameters (channel,) ``batch_statistics`` (bool)
 ``layer_norm``      x, then its parameters (features...)                    ``axes`` normalised over
 ``group_norm``      x (batch, channel, ...), then its parameters (channel,) ``groups``

@@ -171,24 +171,24 @@ def _contract(walk: Walk, op: Op) -> list[Axes]:
 @rule("attention")
 def _attention(walk: Walk, op: Op) -> list[Axes]:
     q, k, v, *rest = op.inputs
-    (qb, qh, ql, qd), (kb, kh, kl, kd), (vb, vh, vl, vd) = (walk.axes[value] for value in (q, k, v))
+    (*qb, qh, ql, qd), (*kb, kh, kl, kd), (*vb, vh, vl, vd) = (walk.axes[value] for value in (q, k, v))
     heads = _heads(walk, op, qh, walk.join(op, kh, vh))
-    batch = walk.join(op, walk.join(op, qb, kb), vb)
+    batch = [walk.join(op, walk.join(op, *pair), last) for *pair, last in zip(qb, kb, vb, strict=True)]
     if op.options.get("scale") is None and not walk.rescales:
         walk.freeze(op, "sets the scale of an attention", qd, kd)
     walk.consume(walk.join(op, qd, kd))
     walk.freeze(op, "has its coordinates mixed", walk.join(op, kl, vl))
     for mask in (value for value in rest if value != NONE):
-        shape = (*walk.shape(q)[:3], walk.shape(k)[2])
+        shape = (*walk.shape(q)[:-1], walk.shape(k)[-2])
         own, axes = walk.shape(mask), walk.axes[mask]
-        aligned: Axes = [batch, heads, ql, kl]
+        aligned: Axes = [*batch, heads, ql, kl]
         for index, labels in enumerate(axes):
-            at = index + 4 - len(own)
+            at = index + len(shape) - len(own)
             if own[index] == shape[at]:
                 walk.join(op, aligned[at], labels)
             else:
                 walk.freeze(op, "is stretched over several coordinates", labels)
-    return [[batch, heads, ql, vd]]
+    return [[*batch, heads, ql, vd]]
 
 
 def _heads(walk: Walk, op: Op, query: Axis, key: Axis) -> Axis:

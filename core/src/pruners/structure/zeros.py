@@ -136,9 +136,9 @@ def _contract(walk: Walk, op: Op) -> Left:
 
 def _attention(walk: Walk, op: Op) -> Left:
     q, k, v = (walk.left[value] for value in op.inputs[:3])
-    if _product([q[3], k[3]]) != ZERO:
-        walk.freeze(op, _REASON, walk.axes[op.inputs[0]][3], walk.axes[op.inputs[1]][3])
-    return [v[0], max(v[1], _wild(q[1], k[1])), max(q[2], NUMBER), v[3]]
+    if _product([q[-1], k[-1]]) != ZERO:
+        walk.freeze(op, _REASON, walk.axes[op.inputs[0]][-1], walk.axes[op.inputs[1]][-1])
+    return [*v[:-3], max(v[-3], _wild(q[-3], k[-3])), max(q[-2], NUMBER), v[-1]]
 
 
 def _wild(*left: int) -> int:

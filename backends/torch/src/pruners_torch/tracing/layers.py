@@ -135,7 +135,7 @@ def attention(
     """Write down scaled dot-product attention of any rank as one over (batch, heads, length, width)."""
     operands = [tape.number(each) for each in (query, key, value)]
     masked = tape.number(mask)
-    if query.ndim == 4:
+    if query.ndim >= 4:
         tape.write("attention", [*operands, masked], [result], scale=scale)
         return
     if query.ndim != 3 or (mask is not None and mask.ndim > 3):
