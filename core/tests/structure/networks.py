@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy as np
 from attrs import evolve
 from hypothesis import strategies as st
 
@@ -14,25 +16,29 @@ from .builder import Builder
 from .drawing import STEPS, Draw, flag, pick, step, whole
 from .interpreter import Network, Run, Whole
 
+STARTS = {"picture": 4, "indices": 3, "vector": 2, "bare": 4}
+"""What a network starts from, and its number of axes."""
 UNARY = ["relu", "tanh", "gelu", "abs", "neg", "sigmoid", "exp"]
 MOST = 400
 """Numbers a value may have."""
+LARGEST = 1e3
+"""Where a value is larger, nothing goes on from it."""
 
 
-def _function(draw: Draw, x: int) -> list[int]:
-    function = pick(draw, [*UNARY, "plus", "times", "log"])
-    if function == "plus":
+def function(draw: Draw, x: int) -> list[int]:
+    name = pick(draw, [*UNARY, "plus", "times", "log"])
+    if name == "plus":
         return [draw.net.unary(x, "add", scalar=1.0)]
-    if function == "times":
+    if name == "times":
         return [draw.net.unary(x, "mul", scalar=0.5)]
-    if function == "log":
+    if name == "log":
         if not draw.net.run.values[x].all():
             return []
         return [draw.net.unary(draw.net.unary(x, "abs"), "log")]
-    return [draw.net.unary(x, function)]
+    return [draw.net.unary(x, name)]
 
 
-def _pair(draw: Draw, x: int) -> list[int]:
+def pair(draw: Draw, x: int) -> list[int]:
     """Two values of equal shape."""
     net = draw.net
     others = [value for value in draw.pool if net.shape(value) == net.shape(x)]
@@ -40,26 +46,29 @@ def _pair(draw: Draw, x: int) -> list[int]:
 
 
 for rank in (2, 3, 4):
-    step(rank)(_function)
-    step(rank)(_pair)
+    step(rank)(function)
+    step(rank)(pair)
 
 
-def build(draw: Any, least: int, most: int) -> Draw:
-    """Draw a network up to its heads."""
+def build(draw: Any, least: int, most: int, only: Collection[str] = ()) -> Draw:
+    """Draw a network up to its heads; of steps whose names are in `only`, where that says any."""
     net = Builder(draw(st.integers(0, 999)))
     state = Draw(draw, net, [])
-    state.pool.append(_start(state))
+    steps = {
+        rank: [each for each in known if not only or each.__name__ in only] for rank, known in STEPS.items()
+    }
+    state.pool.append(_start(state, [kind for kind, rank in STARTS.items() if steps[rank]]))
     for _ in range(whole(state, least, most)):
         x = state.pool[-1 - min(whole(state, 0, 3), len(state.pool) - 1)]
-        steps = STEPS[len(net.shape(x))]
-        found = pick(state, steps)(state, x)
+        fitting = steps[len(net.shape(x))]
+        found = pick(state, fitting)(state, x) if fitting else []
         state.pool.extend(value for value in found if _fits(net, value))
     return state
 
 
-def _start(state: Draw) -> int:
+def _start(state: Draw, kinds: Sequence[str]) -> int:
     net = state.net
-    kind = pick(state, ["picture", "picture", "indices", "vector", "bare"])
+    kind = pick(state, kinds)
     if kind == "picture":
         return net.conv(net.picture(whole(state, 1, 3), pick(state, [2, 4])), whole(state, 2, 8))
     if kind == "indices":
@@ -70,10 +79,8 @@ def _start(state: Draw) -> int:
 
 
 def _fits(net: Builder, value: int) -> bool:
-    size = 1
-    for length in net.shape(value):
-        size *= length
-    return size <= MOST and 2 <= len(net.shape(value)) <= 4
+    numbers = net.run.values[value]
+    return numbers.size <= MOST and 2 <= numbers.ndim <= 4 and bool(np.abs(numbers).max(initial=0) < LARGEST)
 
 
 def head(net: Builder, x: int) -> int:
@@ -84,9 +91,9 @@ def head(net: Builder, x: int) -> int:
 
 
 @st.composite
-def networks(draw: Any, least: int = 1, most: int = 8) -> Network:
+def networks(draw: Any, least: int = 1, most: int = 8, only: Collection[str] = ()) -> Network:
     """Networks with one recorded pass."""
-    state = build(draw, least, most)
+    state = build(draw, least, most, only)
     return state.net.network(*_results(state))
 
 

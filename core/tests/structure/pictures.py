@@ -258,9 +258,13 @@ def patches(draw: Draw, x: int) -> list[int]:
     batch, channels, height, width = net.shape(x)
     if min(height, width) < 2 or channels > 4:
         return []
-    y = net.op("unfold", x, kernel=2)
     if flag(draw):
-        return [net.op("fold", y, shapes=[net.shape(x)], kernel=2)]
+        y = net.op("unfold", x, kernel=2)
+    else:
+        y = net.reshape(net.conv(x, channels * 4), batch, channels * 4, height * width)
+        height, width = height + 1, width + 1
+    if flag(draw):
+        return [net.op("fold", y, shapes=[(batch, channels, height, width)], kernel=2)]
     return [net.reshape(y, batch, channels * 4, height - 1, width - 1)]
 
 
