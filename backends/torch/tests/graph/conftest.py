@@ -189,7 +189,12 @@ def shrink(model: nn.Module, inputs: Any, share: float = 0.5, **options: Any) ->
     removed = traced.remove(RemovalPlan(kept), coordinates, **options)
     before, after = (sum(p.numel() for p in each.parameters()) for each in (model, removed.model))
     return SimpleNamespace(
-        model=removed.model, proof=removed.proof, kept=kept, left=after / before, structure=found, traced=traced
+        model=removed.model,
+        proof=removed.proof,
+        kept=kept,
+        left=after / before,
+        structure=found,
+        traced=traced,
     )
 
 

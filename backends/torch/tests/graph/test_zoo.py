@@ -15,7 +15,12 @@ VISION = {
     ),
     "swin": (
         lambda m: m.SwinTransformer(
-            patch_size=[4, 4], embed_dim=24, depths=[2, 1], num_heads=[2, 4], window_size=[4, 4], num_classes=5
+            patch_size=[4, 4],
+            embed_dim=24,
+            depths=[2, 1],
+            num_heads=[2, 4],
+            window_size=[4, 4],
+            num_classes=5,
         ),
         32,
     ),

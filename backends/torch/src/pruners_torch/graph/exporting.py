@@ -236,7 +236,9 @@ def _leaf(node: fx.Node, argument: Any) -> Leaf:
 
 
 def _length(length: Any) -> int | str:
-    return int(length) if isinstance(length, int) else str(length.node.expr)
+    """Return a length as a number, or as the expression that it is while it may vary."""
+    expression = length if isinstance(length, int) else length.node.expr
+    return int(expression) if isinstance(length, int) or expression.is_number else str(expression)
 
 
 def _spoken(leaves: Sequence[Leaf]) -> dict[str, str]:

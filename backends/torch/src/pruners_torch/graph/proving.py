@@ -119,7 +119,10 @@ class Proving:
             with lent(self.model, sheltered):
                 Bench(self.model, self.arguments).run(mode)
         except Exception as error:
-            raise ProofError(f"the smaller graph fails in mode {mode!r}: {error}") from error
+            where = f"mode {mode!r}"
+            if mode in self.recorded:
+                where = first_wrong(self.model, self.routines[mode], self.arguments, self._lengths(mode))
+            raise ProofError(f"the smaller graph fails at {where}: {error}") from error
         finally:
             small.restore()
 

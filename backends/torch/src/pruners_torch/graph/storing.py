@@ -198,7 +198,7 @@ def _unpacked_call(
 ) -> fx.Node:
     given, named, module, line = rest
     if not all(isinstance(key, str) and key.isidentifier() for key in named):
-        raise StateError(f"the stored node {name!r} has an argument without a name")
+        raise StateError(f"the stored graph has a node {name!r} with an argument that has no name")
     kwargs = {key: unpacked(value, nodes) for key, value in named.items()}
     args = tuple(unpacked(given, nodes))
     node = graph.create_node("call_function", target_of(what), args, kwargs, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ Handler = Callable[["Rewriting", fx.Node, dict[str, Any]], "dict[str, Any] | Non
 HANDLERS: dict[str, Handler] = {}
 """Operation name without its overload and a trailing underscore -> what rewrites its sizes."""
 
+_SIZE = re.compile(r"SymInt(?:\[\d*\])?\?? (\w+)")
+"""An argument that is a size or several, in the text of a schema."""
 HARMLESS = """adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d
     adaptive_max_pool2d adaptive_max_pool3d upsample_bilinear2d upsample_bicubic2d upsample_linear1d
     upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_trilinear3d _upsample_bilinear2d_aa
@@ -136,8 +139,7 @@ class Rewriting:
         if not isinstance(node.target, OpOverload) or base_name(node) in HARMLESS.split():
             return
         given = bound(node)
-        names = [each.name for each in node.target._schema.arguments if "SymInt" in str(each.real_type)]
-        sizes = {size for name in names for size in _integers(given.get(name))}
+        sizes = {size for name in _SIZE.findall(str(node.target._schema)) for size in _integers(given[name])}
         lengths = self.lengths.cut(node)
         for each in node.all_input_nodes:
             lengths += self.lengths.cut(each)
