@@ -519,6 +519,21 @@ def test_boxes_chosen_on_the_way_do_not_hide_the_heads(by_hand):
     assert proof.outputs == 2 * 36 * 5 and proof.error < 1e-12
 
 
+def test_rounding_is_not_blown_up_by_what_follows_the_heads(by_hand):
+    class Chaotic(nn.Module):
+        """Gives something else for every last bit of its score, as the best of many equal boxes would."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.score = nn.Linear(6, 12), nn.Linear(12, 5)
+
+        def forward(self, x):
+            return torch.sin(self.score(torch.relu(self.body(x))) * 1e20)
+
+    proof = by_hand.cut(Chaotic(), LENGTHS, torch.randn(40, 6))
+    assert proof.outputs == 40 * 5 * 2 and proof.error < 1e-12
+
+
 def test_inputs_of_every_form(by_hand):
     class Keywords(nn.Module):
         def __init__(self) -> None:

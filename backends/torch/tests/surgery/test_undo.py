@@ -96,6 +96,20 @@ def test_only_what_is_returned_differs(by_hand):
     assert by_hand.everything(model) == before
 
 
+def test_random_numbers_in_evaluation_are_named(by_hand):
+    x = torch.randn(3, 6)
+    model = nn.Sequential(nn.Linear(6, 12), Jitter(), nn.Linear(12, 4))
+    with pytest.raises(
+        ProofError, match=r"'2' is the first to differ \(it draws random numbers in evaluation"
+    ):
+        by_hand.cut(model, {12: [0, 1]}, x)
+
+
+class Jitter(nn.Module):
+    def forward(self, x):
+        return x * torch.rand_like(x)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -195,7 +209,7 @@ class Fails(nn.Module):
             Fails.runs += 1
             if Fails.runs == self.at:
                 raise self.error
-        return x
+        return x * 1.0 if self.training else x  # another operation: the training pass is recorded, too
 
 
 @pytest.mark.parametrize("at", [1, 2, 3], ids=["in the proof", "in its own precision", "in training"])

@@ -51,3 +51,29 @@ def test_sharded_modules_are_refused(by_hand, net, images, kept):
     with pytest.raises(pruners.RemovalError, match="cut the model before wrapping it"):
         by_hand.cut(net, kept, images)
     assert by_hand.everything(net) == before
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.parametrize("inside", [False, True])
+def test_scripted_modules_are_cut_or_refused(by_hand, net, images, kept, inside):
+    if inside:
+        net.layers[0] = torch.jit.script(net.layers[0])
+    else:
+        net = torch.jit.script(net)
+    masked = by_hand.masked(net, kept)
+    by_hand.cut(net, kept, images, modes=("eval",))
+    torch.testing.assert_close(net.eval()(images), masked.eval()(images), rtol=1e-4, atol=1e-4)
+
+
+def test_tensors_made_for_inference_are_refused(by_hand, images, kept):
+    with torch.inference_mode():
+        model = nn.Conv2d(3, 12, 3)
+    with pytest.raises(pruners.RemovalError, match="'weight' was made in inference mode .*; build the model"):
+        by_hand.cut(model, kept, images, modes=("eval",))
+
+
+def test_a_removal_within_inference_mode_can_train(by_hand, net, images, kept):
+    with torch.inference_mode():
+        by_hand.cut(net, kept, images)
+    net(images).sum().backward()
+    assert net.head.weight.grad.shape == (5, 7)

@@ -53,8 +53,10 @@ def mirrors(model: nn.Module, pieces: Sequence[Piece]) -> list[Mirror]:
     kept: dict[int, Piece] = {id(piece.tensor): piece for piece in pieces if piece.kept}
     found = []
     for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
         own = [kept[id(tensor)] for tensor in _own(module) if id(tensor) in kept]
-        if own and not isinstance(module, torch.jit.ScriptModule):
+        if own:
             found += _mirrors_of(module, name, own)
     return found
 

@@ -38,8 +38,8 @@ class Evidence:
     results: list[Tensor]
     diary: Diary
     random: bool
-    """Whether random numbers were drawn, where that was looked at."""
-    rounded: torch.dtype | None
+    """Whether random numbers were drawn."""
+    rounded: torch.dtype | None = None
     """The coarsest precision that the model itself rounds to on the way, where that was looked at."""
 
 
@@ -79,31 +79,30 @@ class Trial:
         """Modules whose normalisation ran over what is kept."""
         return tuple(dict.fromkeys(norm.module for norm in self.norms if norm.kept))
 
-    def reference(self) -> Evidence | None:
-        """
-        Run the masked original in double precision, or in its own where it cannot.
-
-        None: it draws random numbers in training, so that there is nothing to compare.
-        """
+    def reference(self) -> Evidence:
+        """Run the masked original in double precision, or in its own where it cannot."""
         try:
-            return self._told(self._reference(torch.float64, self.predictors))
+            return self._reference(torch.float64, self.predictors)
         except ProofError:
             raise
         except Exception:  # a tensor nobody registered, a device without double precision
             pass
         try:
-            return self._told(self._reference(None, self.predictors))
+            return self._reference(None, self.predictors)
         except ProofError:
             raise
         except Exception as error:
             where = culprit(error, self.bench.model)
             raise ProofError(f"the model cannot be run with what leaves set to zero: {where}") from error
 
-    def _told(self, evidence: Evidence) -> Evidence | None:
-        return None if evidence.random and self.mode == "train" else evidence
+    def prove(
+        self, evidence: Evidence, before: Snapshot, after: Snapshot, tolerance: float | None
+    ) -> Proof | None:
+        """
+        Compare the smaller model, in place now, with the reference; raise where they differ.
 
-    def prove(self, evidence: Evidence, before: Snapshot, after: Snapshot, tolerance: float | None) -> Proof:
-        """Compare the smaller model, in place now, with the reference; raise where they differ."""
+        None: it draws random numbers in training, so that nothing can be told there.
+        """
         comparison = self._compare(evidence, put_back=True)
         limit = self.limit(evidence, tolerance)
         if not comparison.error <= limit and tolerance is None and evidence.dtype is not None:
@@ -111,22 +110,23 @@ class Trial:
             evidence = self._reference(evidence.dtype, self.predictors, rounding=True)
             after.restore()
             limit = self.limit(evidence, tolerance)
-        telling = comparison.telling and not comparison.senseless
-        if telling and comparison.error <= limit:
+        if comparison.telling and not comparison.senseless and comparison.error <= limit:
             return self._proof(evidence, comparison, limit)
+        if evidence.random and self.mode == "train":
+            return None
         before.restore()
         full = self._reference(evidence.dtype, self.calls)
         after.restore()
         inside = self._compare(full, put_back=False)
-        if comparison.error <= limit and inside.error <= limit:
-            if inside.telling and not comparison.senseless:
-                return self._proof(evidence, inside, limit)
+        if not max(comparison.error, inside.error) <= limit:
+            raise _mismatch(comparison, inside, limit, evidence.random)
+        if comparison.senseless or not inside.telling:
+            what = "NaN or infinite numbers" if comparison.senseless else "zeros, or nothing at all"
             raise ProofError(
-                "nothing can be proved on these example inputs: the masked model gives only "
-                f"{'NaN or infinite numbers' if comparison.senseless else 'zeros, or nothing at all'}; "
+                f"nothing can be proved on these example inputs: the masked model gives only {what}; "
                 "pass others"
             )
-        raise _mismatch(comparison, inside, limit)
+        return self._proof(evidence, inside, limit)
 
     def limit(self, evidence: Evidence, tolerance: float | None) -> float:
         """Return the largest difference allowed."""
@@ -145,15 +145,15 @@ class Trial:
     def _reference(
         self, dtype: torch.dtype | None, calls: Sequence[Watched], rounding: bool = False
     ) -> Evidence:
-        diary, watch = Diary.of(calls), _Watch()
+        diary, watch = Diary.of(calls), _Roundings()
         model = self.bench.model
         with ExitStack() as stack:
             stack.enter_context(masked(model, self.pieces, self.norms, dtype))
             stack.enter_context(diary.written(model))
-            if rounding or self.mode == "train":
+            if rounding:
                 stack.enter_context(watch)
             found = results(self.bench.run(self.mode, dtype, steady=True))
-        return Evidence(dtype, found, diary, watch.random, watch.coarsest if rounding else None)
+        return Evidence(dtype, found, diary, self.bench.drew, watch.coarsest)
 
     def _compare(self, evidence: Evidence, put_back: bool) -> Comparison:
         comparison = Comparison()
@@ -184,7 +184,7 @@ class Trial:
         return Proof(comparison.error, limit, name, comparison.numbers, self.normalised)
 
 
-def _mismatch(comparison: Comparison, inside: Comparison, limit: float) -> ProofError:
+def _mismatch(comparison: Comparison, inside: Comparison, limit: float, random: bool) -> ProofError:
     """Return an error that names the first module to differ."""
     named = inside.first_beyond(limit) or comparison.first_beyond(limit)
     where = f"module {named!r} is the first to differ" if named else "only what is returned differs"
@@ -194,24 +194,23 @@ def _mismatch(comparison: Comparison, inside: Comparison, limit: float) -> Proof
         if isfinite(size)
         else "more than rounding: shapes, NaN or indices"
     )
+    drawn = " (it draws random numbers in evaluation, which may be why)" if random else ""
     return ProofError(
-        f"the smaller model differs from the masked one by {far} (allowed: {limit:g}); {where}; "
+        f"the smaller model differs from the masked one by {far} (allowed: {limit:g}); {where}{drawn}; "
         "everything was put back"
     )
 
 
-class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees whether a model casts what it computes to a coarser precision, or draws random numbers."""
+class _Roundings(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees whether a model casts what it computes to a coarser precision."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.coarsest: torch.dtype | None = None
-        self.random = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and look at what it made of doubles."""
         result = func(*args, **(kwargs or {}))
-        self.random |= torch.Tag.nondeterministic_seeded in func.tags
         if torch.float64 in _dtypes((args, kwargs)):
             for dtype in _dtypes(result) & set(FLOATS) - {torch.float64}:
                 if self.coarsest is None or TOLERANCES[dtype] > TOLERANCES[self.coarsest]:

@@ -139,9 +139,8 @@ class _Attempt:
         try:
             proofs = []
             for trial, found in zip(trials, evidence, strict=True):
-                if found is not None:
-                    proofs.append(trial.prove(found, before, after, self.tolerance))
-                    after.restore()
+                proofs.append(trial.prove(found, before, after, self.tolerance))
+                after.restore()
             self._run_in_its_own_precision(after)
         except PrunersError:
             raise
@@ -149,7 +148,7 @@ class _Attempt:
             raise ProofError(
                 f"the smaller model fails in {culprit(error, model)}; everything was put back"
             ) from error
-        return together(proofs)
+        return together([proof for proof in proofs if proof is not None])
 
     def _run_in_its_own_precision(self, after: Snapshot) -> None:
         for mode in self.programs:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from attrs import frozen
+from attrs import define
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._pytree import tree_leaves, tree_map
@@ -21,12 +21,14 @@ _DROPOUTS = ("DropBlock", "DropBlock2d", "DropBlock3d", "DropPath", "StochasticD
 """Names of modules, in several packages, that leave parts out at random while training."""
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Bench:
     """A model and its example inputs, ready to be run."""
 
     model: nn.Module
     inputs: Arguments
+    drew: bool = False
+    """Whether PyTorch drew random numbers in the last run."""
 
     def run(self, mode: str, dtype: torch.dtype | None = None, steady: bool = False) -> Any:
         """
@@ -49,9 +51,12 @@ class Bench:
     def _same_random_numbers(self) -> Iterator[None]:
         """Let a block draw random numbers, and take them back."""
         state, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002
-        with torch.random.fork_rng(devices=self._devices()):
+        devices = self._devices()
+        with torch.random.fork_rng(devices=devices):
+            before = _generators(devices)
             try:
                 yield
+                self.drew = not all(map(torch.equal, before, _generators(devices)))
             finally:
                 random.setstate(state)
                 np.random.set_state(numbers)  # noqa: NPY002
@@ -61,6 +66,10 @@ class Bench:
         leaves = [*distinct(self.model).values(), *given]
         places = {leaf.device for leaf in leaves if isinstance(leaf, Tensor)}
         return sorted(place.index for place in places if place.type == "cuda" and place.index is not None)
+
+
+def _generators(devices: list[int]) -> list[Tensor]:
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in devices)]
 
 
 def _cast(values: Any, dtype: torch.dtype) -> Any:

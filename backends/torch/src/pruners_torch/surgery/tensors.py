@@ -125,6 +125,10 @@ def _checked(name: str, tensor: Tensor, axis: int, indices: Any) -> np.ndarray:
         )
     if tensor.device.type == "meta":
         raise RemovalError(f"{name!r} is on the meta device and holds no values; load the weights first")
+    if tensor.is_inference():
+        raise RemovalError(
+            f"{name!r} was made in inference mode and cannot be changed; build the model outside"
+        )
     return kept
 
 
