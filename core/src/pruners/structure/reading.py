@@ -114,7 +114,7 @@ class Reading:
         if not found:
             raise NeedsData(
                 f"no convolution or matrix product with {name!r} was met whose output has its "
-                f"{self._channels(name)} channels; leave it out of the rule"
+                f"{self._channels(name)} channels; leave it out"
             )
         return found
 

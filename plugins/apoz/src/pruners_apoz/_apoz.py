@@ -91,9 +91,7 @@ class APoZ:
             counts[name] = counts.get(name, 0) + size
         for name in view.weights:
             if name not in totals:
-                raise pruners.ScoreError(
-                    f"layer {name!r} gave no output on the data; leave it out of the rule"
-                )
+                raise pruners.ScoreError(f"layer {name!r} gave no output on the data; leave it out")
         return {name: totals[name] / max(counts[name], 1) for name in view.weights}
 
     def _taken(self, view: pruners.View, a: Any) -> np.ndarray:

@@ -61,7 +61,7 @@ class BatchNormScale:
         for name in view.weights:
             if name not in scales:
                 raise pruners.ScoreError(
-                    f"layer {name!r}: no batch norm with a scale reads its output directly; leave it out of "
-                    f"the rule, for example with exclude={name!r}"
+                    f"layer {name!r}: no batch norm with a scale reads its output directly; leave it out: "
+                    f"exclude={name!r} in a rule, ignore={name!r} in a removal"
                 )
         return {name: np.abs(view.host(scales[name]).astype(np.float64)) for name in view.weights}

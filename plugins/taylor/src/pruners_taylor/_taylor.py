@@ -138,9 +138,7 @@ class Taylor:
             sums.setdefault(name, _Sums(self.form)).add(view, z, dz)
         for name in view.weights:
             if name not in sums:
-                raise pruners.ScoreError(
-                    f"layer {name!r} gave no output on the data; leave it out of the rule"
-                )
+                raise pruners.ScoreError(f"layer {name!r} gave no output on the data; leave it out")
         return {name: sums[name] for name in view.weights}
 
     def _scaled(self, scores: np.ndarray) -> np.ndarray:

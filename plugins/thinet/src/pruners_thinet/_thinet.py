@@ -92,8 +92,8 @@ class ThiNet:
             grams = self._grams(view, name)
             if not grams and weight.shape[0]:
                 raise pruners.ScoreError(
-                    f"layer {name!r}: no layer sums over its channels, so none can judge them; leave it out "
-                    f"of the rule, for example with exclude={name!r}"
+                    f"layer {name!r}: no layer sums over its channels, so none can judge them; leave it out: "
+                    f"exclude={name!r} in a rule, ignore={name!r} in a removal"
                 )
             found[name] = places(sum(grams.values(), np.zeros((weight.shape[0],) * 2)))
         return found
