@@ -192,6 +192,8 @@ def _reshape(walk: Walk, op: Op) -> Left:
     """Return, in each block of axes, the worst of those that labels may come from."""
     x, out = op.inputs[0], op.outputs[0]
     found = [NUMBER] * len(walk.shape(out))
+    if 0 in walk.shape(out):
+        return found
     for before, after in blocks(walk.shape(x), walk.shape(out)):
         met = [walk.left[x][axis] for axis in before if walk.axes[x][axis] is not None]
         for axis in after:
