@@ -180,6 +180,15 @@ def test_channels_come_second_after_a_dense_layer_on_sequences():
     )
 
 
+def test_a_normalised_weight_is_followed_to_its_layer():
+    normalised = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 1))
+    model = nn.Sequential(normalised, nn.ReLU(), nn.Conv2d(4, 2, 1)).double()
+    name = "0.parametrizations.weight.original1"
+    view = view_of(model, names=[name])
+    torch.testing.assert_close(dict(view.activated())[name], model[:2](X).detach())
+    assert list(view.reads(name)) == ["2.weight"]
+
+
 def test_a_layer_called_twice_is_yielded_twice():
     class Twice(nn.Module):
         def __init__(self):

@@ -74,8 +74,12 @@ class Flow:
                 index = op.inputs.index(value)
                 if (op.kind == "conv" and index == 1) or op.kind == "contract":
                     yield op, index
-                elif op.kind == "transpose" or _is_copy(op):
+                elif op.kind == "transpose" or self._is_weight(op):
                     values.append(op.outputs[0])
+
+    def _is_weight(self, op: Op) -> bool:
+        """Return whether an operation makes a weight of parameters alone, as weight normalisation does."""
+        return op.kind == "elementwise" and all(self.parameter(value) for value in op.inputs if value != NONE)
 
     def scale(self, output: Output) -> str | None:
         """Return the scale of the batch norm that reads an output and nothing else does."""
