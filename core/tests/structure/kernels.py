@@ -80,9 +80,10 @@ def softmax(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
 
 def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | None, scale: float) -> np.ndarray:
     """Return softmax(q k' scale + mask) v; several query heads may share one key head."""
-    k, v = (np.repeat(each, q.shape[1] // each.shape[1], axis=1) for each in (k, v))
-    logits = np.einsum("bhld,bhmd->bhlm", q, k) * scale
-    return np.einsum("bhlm,bhmd->bhld", softmax(logits if mask is None else logits + mask, (3,)), v)
+    k, v = (np.repeat(each, q.shape[-3] // each.shape[-3], axis=-3) for each in (k, v))
+    logits = np.einsum("...ld,...md->...lm", q, k) * scale
+    shares = softmax(logits if mask is None else logits + mask, (logits.ndim - 1,))
+    return np.einsum("...lm,...md->...ld", shares, v)
 
 
 def standardise(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
