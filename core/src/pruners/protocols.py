@@ -388,6 +388,19 @@ class Storable(Protocol):
         ...
 
 
+@runtime_checkable
+class Rebuilds(Protocol):
+    """Optional, for backends that can make a model from a file alone."""
+
+    def rebuild(self, program: Mapping[str, Any], tensors: Mapping[str, StoredTensor]) -> Any:
+        """
+        Return the model that a stored program describes; nothing but operations on tensors can run.
+
+        Raises `pruners.StateError` where the program is damaged or asks for anything else.
+        """
+        ...
+
+
 class Keeper(Protocol):
     """Keeps the zeros of one model zero."""
 

@@ -50,6 +50,10 @@ class TorchBackend:
         """Return whether `model` is a ``torch.nn.Module``."""
         return isinstance(model, nn.Module)
 
+    def rebuild(self, program: Mapping[str, Any], tensors: Mapping[str, StoredTensor]) -> nn.Module:
+        """Return the model that a stored program describes: an exported graph, without the user's code."""
+        return _storage.rebuilt(program, tensors)
+
     def open(self, model: nn.Module) -> TorchModel:
         """Return the module opened."""
         module = unwrapped(model)

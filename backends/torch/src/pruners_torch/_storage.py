@@ -50,6 +50,11 @@ class Stored:
 def state(model: nn.Module) -> ModelState:
     """Return everything of a module that goes into a file."""
     _check_plain(model)
+    graph = sys.modules.get("pruners_torch.graph")  # where it is not imported, no model is one
+    if graph is not None and isinstance(model, graph.GraphModel):
+        tensors, program = graph.graph_state(model)
+        described = {name: _described(name, tensor) for name, tensor in tensors.items()}
+        return ModelState(tensors=described, tags=_TAGS, form="graph", program=program)
     found = pieces(model)
     return ModelState(
         tensors={each.names[0]: _described(each.names[0], each.tensor) for each in found},
@@ -190,15 +195,27 @@ def restore(model: nn.Module, tensors: Mapping[str, StoredTensor], sizes: Sizes)
         raise
 
 
+def rebuilt(program: Mapping[str, Any], stored: Mapping[str, StoredTensor]) -> nn.Module:
+    """Return the model that a stored program describes, in host memory."""
+    from .graph import graph_module
+
+    return graph_module({name: _loaded(name, each) for name, each in stored.items()}, program)
+
+
 def _tensor(name: str, stored: StoredTensor, old: Tensor) -> Tensor:
     """Return a stored tensor laid out as `old` is, on its device, in memory of its own."""
+    return laid_out(_loaded(name, stored), old).to(old.device)
+
+
+def _loaded(name: str, stored: StoredTensor) -> Tensor:
+    """Return a stored tensor in memory of its own."""
     if stored.dtype not in _TYPES:
         raise StateError(
             f"tensor {name!r} is of type {stored.dtype}, which PyTorch {torch.__version__} lacks"
         )
     dtype, data = _TYPES[stored.dtype], stored.read()
     flat = torch.from_numpy(data).view(dtype) if len(data) else torch.empty(0, dtype=dtype)
-    return laid_out(flat.reshape(stored.shape), old).to(old.device)
+    return flat.reshape(stored.shape)
 
 
 def _check_wrappers(model: nn.Module, changes: list[tuple[Stored, Tensor]]) -> None:

@@ -34,7 +34,7 @@ class Manifest:
 
     backend: str
     form: str = "module"
-    """ "module": the tensors and integers of the user's own module."""
+    """ "module": the tensors and integers of the user's own module; "graph": a whole program."""
     tensors: Mapping[str, tuple[str, tuple[int, ...]]] = field(factory=dict)
     """Type and shape of each."""
     checksums: Checksums = field(factory=dict)
@@ -46,6 +46,8 @@ class Manifest:
     """Integers, and tuples or lists of them, that the modules hold."""
     kept: Kept = field(factory=dict)
     """What all removals together have kept of each axis, in the coordinates of the first model."""
+    program: Mapping[str, Any] = field(factory=dict)
+    """What a program computes, in the words of its backend; not there for a module."""
 
     def to_metadata(self, checksums: Checksums, version: str) -> dict[str, str]:
         """Return the texts for the file's header."""
@@ -64,6 +66,7 @@ class Manifest:
                 "transient": {name: list(shape) for name, shape in self.transient.items()},
                 "sizes": {module: dict(values) for module, values in self.sizes.items() if values},
                 "kept": {"sets": sets, "parameters": kept},
+                **({"program": dict(self.program)} if self.program else {}),
             },
             separators=(",", ":"),
         )
@@ -140,6 +143,7 @@ def _read(path: Path, value: Mapping[str, Any]) -> Manifest:
             transient={name: _lengths(shape) for name, shape in _items(value, "transient")},
             sizes={module: _integers(values) for module, values in _items(value, "sizes")},
             kept=_unpack(value["kept"], tensors),
+            program=dict(_items(value, "program")) if "program" in value else {},
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise damaged(path, f"its manifest is wrong: {type(error).__name__}: {quoted(str(error))}") from error

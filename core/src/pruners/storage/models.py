@@ -10,8 +10,8 @@ import numpy as np
 
 from .. import __version__
 from ..errors import StateError
-from ..protocols import OpenModel, Storable
-from ..registry import backend_for
+from ..protocols import OpenModel, Rebuilds, Storable
+from ..registry import backend_for, make
 from ..structure import history
 from .container import reading, write
 from .fitting import Fit
@@ -69,11 +69,13 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     opened, backend = _opened(model)
     state = opened.state()
     kept = history.kept_of(opened.root)
-    left_out = state.transient - kept.keys()
+    left_out = state.transient - kept.keys() if state.form == "module" else frozenset()
     tensors = {name: tensor for name, tensor in state.tensors.items() if name not in left_out}
     shapes = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
     manifest = Manifest(
         backend=backend,
+        form=state.form,
+        program=state.program,
         tensors=shapes,
         aliases={name: first for name, first in state.aliases.items() if first in tensors},
         transient={name: state.tensors[name].shape for name in sorted(left_out)},
@@ -89,9 +91,10 @@ def load(model: Any, path: str | os.PathLike[str], *, strict: bool = True) -> An
 
     Parameters
     ----------
-    model : object
+    model : object or None
         A model of the same code, of any sizes: parameters are resized to those of the file and
-        keep their identity, and the integers its modules hold are set as they were.
+        keep their identity, and the integers its modules hold are set as they were. None for a
+        model that was made smaller with ``form="graph"``: it comes back without the user's code.
     path : str or path-like
         What `pruners.save` wrote.
     strict : bool, default True
@@ -101,11 +104,11 @@ def load(model: Any, path: str | os.PathLike[str], *, strict: bool = True) -> An
     Returns
     -------
     object
-        `model` itself.
+        `model` itself, or a new model where that is None.
 
     Raises
     ------
-    NoBackend, StateError
+    NoBackend, UnknownName, StateError
         If there is no such file, it is damaged or of a later version, or it does not belong to
         this model; the model is as it was.
 
@@ -129,6 +132,8 @@ def load(model: Any, path: str | os.PathLike[str], *, strict: bool = True) -> An
     >>> pruners.load({"w": np.zeros((4, 4))}, path)["w"].dtype
     dtype('float32')
     """
+    if model is None:
+        return _rebuilt(str(path))
     opened, backend = _opened(model)
     with reading(Path(path)) as file:
         manifest = Manifest.of(file)
@@ -136,6 +141,23 @@ def load(model: Any, path: str | os.PathLike[str], *, strict: bool = True) -> An
         fit = Fit(opened.state(), manifest, manifest.checked(file), str(path), strict)
         opened.restore(fit.tensors(), fit.sizes())
     history.replace(opened.root, manifest.kept)
+    return model
+
+
+def _rebuilt(path: str) -> Any:
+    """Return a model made from a file alone."""
+    with reading(Path(path)) as file:
+        manifest = Manifest.of(file)
+        if manifest.form != "graph":
+            raise StateError(
+                f"{path!r} holds a model in the form {manifest.form!r}, which needs its code: pass one freshly "
+                "built, not None"
+            )
+        backend = make("backend", manifest.backend, {})
+        if not isinstance(backend, Rebuilds):
+            raise StateError(f"backend {manifest.backend!r} cannot make models from a file, as {path!r} asks")
+        model = backend.rebuild(manifest.program, manifest.checked(file))
+    history.replace(model, manifest.kept)
     return model
 
 
@@ -164,7 +186,8 @@ def _opened(model: Any) -> tuple[Storable, str]:
 def _check_origin(manifest: Manifest, backend: str, path: str) -> None:
     if manifest.form != "module":
         raise StateError(
-            f"{path!r} holds a model in the form {manifest.form!r}, which cannot be put into a module"
+            f"{path!r} holds a model in the form {manifest.form!r}, a whole program, which cannot be put into "
+            "another model: pass None for the model"
         )
     if manifest.backend != backend:
         raise StateError(

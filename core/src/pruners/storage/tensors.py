@@ -78,6 +78,10 @@ class ModelState:
     """Every module by name, with the plain integers and tuples or lists of integers it holds."""
     tags: Mapping[str, str] = field(factory=dict)
     """What else the file's header should say, for other readers."""
+    form: str = "module"
+    """What kind of model this is: "module" needs the user's code, "graph" does not."""
+    program: Mapping[str, Any] = field(factory=dict)
+    """What a model that needs no code computes, as JSON."""
 
 
 def from_array(name: str, array: np.ndarray) -> StoredTensor:

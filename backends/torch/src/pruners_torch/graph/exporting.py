@@ -237,8 +237,10 @@ def _leaf(node: fx.Node, argument: Any) -> Leaf:
 
 def _length(length: Any) -> int | str:
     """Return a length as a number, or as the expression that it is while it may vary."""
-    expression = length if isinstance(length, int) else length.node.expr
-    return int(expression) if isinstance(length, int) or expression.is_number else str(expression)
+    if isinstance(length, int):
+        return length
+    expression = length.node.expr
+    return int(expression) if expression.is_number else str(expression)
 
 
 def _spoken(leaves: Sequence[Leaf]) -> dict[str, str]:

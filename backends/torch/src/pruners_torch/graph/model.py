@@ -71,12 +71,7 @@ class GraphModel(Part):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GraphModel:
         before = device_of(self)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        after = device_of(self)
-        if before is not None and after is not None and before != after:
-            self._pruners_routines = {
-                mode: routine.with_graph(on_device(routine.graph, before, after))
-                for mode, routine in self._pruners_routines.items()
-            }
+        move_arrays(self, before, device_of(self))
         return self
 
 
@@ -108,6 +103,18 @@ def held_by(model: GraphModel) -> list[Held]:
 def origins_of(model: GraphModel) -> dict[str, Origin]:
     """Return what the user's modules were."""
     return {name: part.pruners_origin for name, part in model.named_modules() if isinstance(part, Part)}
+
+
+def move_arrays(model: GraphModel, before: torch.device | None, after: torch.device | None) -> None:
+    """Let a model that moved make its new arrays where it is now."""
+    if before is not None and after is not None and before != after:
+        set_routines(
+            model,
+            {
+                mode: routine.with_graph(on_device(routine.graph, before, after))
+                for mode, routine in routines_of(model).items()
+            },
+        )
 
 
 def device_of(model: nn.Module) -> torch.device | None:

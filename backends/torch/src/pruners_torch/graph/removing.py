@@ -10,6 +10,7 @@ from attrs import define
 from torch import Tensor, nn
 
 from pruners import RemovalError
+from pruners.structure import history
 from pruners.structure.plan import Coordinates, RemovalPlan, Removed
 
 from .._layers import optimizers as listed
@@ -64,6 +65,7 @@ class GraphRemoval:
         for owner in owners:
             cut(owner, pieces_of(self.module, pieces(self._own(), self.module), owner), self.plan)
         optimizers.tell(self._rebind(used, smaller))
+        history.replace(smaller, history.kept_of(self.module))
         return Removed(smaller, proof)
 
     def _routines(self) -> dict[str, Routine]:

@@ -13,7 +13,7 @@ from pruners import StateError
 from pruners.structure.program import Place
 
 from .._parts import Origin
-from .model import GraphModel, Held, held_by, origins_of, routines_of
+from .model import GraphModel, Held, device_of, held_by, move_arrays, origins_of, routines_of
 from .nodes import PLACE, place_of
 from .plain import packed, packed_structure, target_name, target_of, unpacked, unpacked_structure
 from .routines import Leaf, Routine
@@ -35,6 +35,7 @@ def graph_state(model: GraphModel) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "format": FORMAT,
         "torch": str(torch.__version__),
         "training": model.training,
+        "device": str(device_of(model) or "cpu"),
         "tensors": [_packed_held(each) for each in held],
         "modules": {name: _packed_origin(origin) for name, origin in origins_of(model).items()},
         "routines": {mode: packed_routine(routine) for mode, routine in routines_of(model).items()},
@@ -67,11 +68,12 @@ def graph_module(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> 
         }
         origins = {name: _unpacked_origin(entry) for name, entry in manifest["modules"].items()}
         model = GraphModel(held, {mode: routines[mode] for mode in ("eval", "train")}, origins)
-        training = manifest["training"]
+        training, device = manifest["training"], torch.device(manifest["device"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as error:
         if isinstance(error, StateError):
             raise
         raise StateError(f"the stored graph is damaged: {type(error).__name__}: {error}") from error
+    move_arrays(model, device, device_of(model))
     return model.train(training is True)
 
 
