@@ -150,8 +150,8 @@ def _rebuilt(path: str) -> Any:
         manifest = Manifest.of(file)
         if manifest.form != "graph":
             raise StateError(
-                f"{path!r} holds a model in the form {manifest.form!r}, which needs its code: pass one freshly "
-                "built, not None"
+                f"{path!r} holds a model in the form {manifest.form!r}, which needs its code: pass one "
+                "freshly built, not None"
             )
         backend = make("backend", manifest.backend, {})
         if not isinstance(backend, Rebuilds):
@@ -186,8 +186,8 @@ def _opened(model: Any) -> tuple[Storable, str]:
 def _check_origin(manifest: Manifest, backend: str, path: str) -> None:
     if manifest.form != "module":
         raise StateError(
-            f"{path!r} holds a model in the form {manifest.form!r}, a whole program, which cannot be put into "
-            "another model: pass None for the model"
+            f"{path!r} holds a model in the form {manifest.form!r}, a whole program, which cannot be put "
+            "into another model: pass None for the model"
         )
     if manifest.backend != backend:
         raise StateError(
