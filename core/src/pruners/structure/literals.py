@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from attrs import define, field, frozen
 
+from ..errors import RemovalError
 from .engine import Structure
 from .labels import Axis
 from .program import Arithmetic, Attribute, Constant, Dimension, Expression, LiteralSize, Place
@@ -76,6 +77,11 @@ class Reconciler:
             The choice.
         score : float array (root,)
             The highest come back first.
+
+        Raises
+        ------
+        RemovalError
+            If the sizes contradict each other although nothing is removed.
         """
         removed = removed.copy()
         restored: list[Restored] = []
@@ -87,12 +93,16 @@ class Reconciler:
             if not broken:
                 changed = {each: value for each, value in values.items() if value != self.attributes[each]}
                 return removed, changed, restored
+            before = len(restored)
             for size in broken:
                 # Those that share a count with one already mended are looked at again in the next round.
                 if not any(removed[self._vectors[each]].sum() != lost[each] for each in _all_counted(size)):
                     back = self._restore(size, values, counts, removed, score)
                     removed[back] = False
-                    restored.append(Restored(tuple(int(root) for root in back), size.place))
+                    if back.size:
+                        restored.append(Restored(tuple(int(root) for root in back), size.place))
+            if len(restored) == before:
+                raise _contradiction(broken[0], values, counts)
 
     def _length(self, literal: LiteralSize) -> int:
         return self.structure.programs[literal.mode].shapes[literal.value][literal.axis]
@@ -117,7 +127,11 @@ class Reconciler:
         return expression
 
     def _solve(self, counts: Sequence[int]) -> dict[Attribute, int]:
-        """Return the values of attributes that the counts ask for; where they disagree, the largest."""
+        """
+        Return the values of attributes that the counts ask for; where they disagree, the largest.
+
+        An attribute that fits as it is stays: a quotient does not tell its dividend.
+        """
         values: dict[Attribute, int] = {}
         for unknown in (1, 2):
             asked: dict[Attribute, int] = {}
@@ -127,7 +141,11 @@ class Reconciler:
                     continue
                 target = next(iter(sorted(free, key=str)))
                 fixed = {**self.attributes, **values}
-                value = _invert(size.expression, _evaluate(size.needed, fixed, counts), target, fixed, counts)
+                needed = _evaluate(size.needed, fixed, counts)
+                if _evaluate(size.expression, fixed, counts) == needed:
+                    value: int | None = fixed[target]
+                else:
+                    value = _invert(size.expression, needed, target, fixed, counts)
                 if value is not None:
                     asked[target] = max(value, asked.get(target, 0))
             values.update(asked)
@@ -141,28 +159,55 @@ class Reconciler:
         removed: np.ndarray,
         score: np.ndarray,
     ) -> np.ndarray:
-        """Return roots to bring back: on the side that is too small, else wherever any is gone."""
+        """Return roots to bring back: on the side that is too small, else where attributes lead; or none."""
         have, need = (_evaluate(side, values, counts) for side in (size.expression, size.needed))
         small, large = (size.expression, size.needed) if have < need else (size.needed, size.expression)
-        linked = [
-            other.needed
-            for attribute in _attributes(size.expression)
-            for other in self._sizes.values()
-            if attribute in set(_attributes(other.expression))
-        ]
-        for sides in ([small], [large], linked):
+        for sides in ([small], [large], self._linked(size)):
             vectors = [self._vectors[index] for side in sides for index in _counted(side)]
             gone = [np.unique(vector[removed[vector]]) for vector in vectors]
             pool = np.unique(np.concatenate(gone)) if gone else np.empty(0, int)
             if pool.size:
-                some = max(1, min(abs(have - need) // self._multiplicity(vectors, pool), pool.size))
+                each = max(int(np.count_nonzero(vector == pool[-1])) for vector in vectors)
+                some = self._missing(size, have, need, max(each, 1), values, counts)
                 best = np.lexsort((pool, score[pool]))
-                return pool[best[-some:]]
-        raise AssertionError(f"sizes contradict each other before anything is removed: {size}")
+                return pool[best[-min(max(some, 1), pool.size) :]]
+        return np.empty(0, int)
 
-    @staticmethod
-    def _multiplicity(vectors: Sequence[np.ndarray], pool: np.ndarray) -> int:
-        return max(int(np.count_nonzero(vector == pool[-1])) for vector in vectors) or 1
+    def _linked(self, size: _Size) -> list[Expression | _Count]:
+        """Return both sides of every size that shares an attribute, directly or through others."""
+        known = set(_attributes(size.expression))
+        left = list(self._sizes.values())
+        sides: list[Expression | _Count] = []
+        while True:
+            near = [other for other in left if known.intersection(_attributes(other.expression))]
+            if not near:
+                return sides
+            left = [other for other in left if other not in near]
+            sides += [side for other in near for side in (other.needed, other.expression)]
+            known.update(each for other in near for each in _attributes(other.expression))
+
+    def _missing(
+        self, size: _Size, have: int, need: int, each: int, values: Values, counts: Sequence[int]
+    ) -> int:
+        """Return how many units, each of `each` coordinates, to bring back at once."""
+        free = set(_attributes(size.expression))
+
+        def fits(count: int) -> bool:
+            return any(_invert(size.expression, count, one, values, counts) is not None for one in free)
+
+        if free and not fits(need):  # no whole number gives this count: the next larger that one gives
+            for more in range(1, abs(have - need) // each + 1):
+                if fits(need + more * each):
+                    return more
+        return abs(have - need) // each
+
+
+def _contradiction(size: _Size, values: Values, counts: Sequence[int]) -> RemovalError:
+    have, need = (_evaluate(side, values, counts) for side in (size.expression, size.needed))
+    return RemovalError(
+        f"sizes in the code contradict each other: {size.place} is handed {have} where the recorded pass "
+        f"has {need}, with every channel kept; record the model again"
+    )
 
 
 def _all_counted(size: _Size) -> Iterator[int]:
