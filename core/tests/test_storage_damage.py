@@ -167,7 +167,7 @@ def test_hostile_headers_are_refused(folder, good, changes):
     [
         ({"format": 2}, "has format 2, this version reads 1.*update pruners"),
         ({"format": ...}, "has format None"),
-        ({"form": "graph"}, "in the form 'graph'"),
+        ({"form": "graph"}, "in the form 'graph', a whole program"),
         ({"backend": "torch"}, "from a model of 'torch'; this is one of 'numpy'"),
         ({"tensors": {}, "kept": {"sets": [], "parameters": {}}}, "other tensors than its header"),
         ({"aliases": {"other": "nothing"}}, "ties 'other' to no tensor"),
