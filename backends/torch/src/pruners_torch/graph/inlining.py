@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 from torch._ops import HigherOrderOperator, OpOverload
 
 from pruners import TraceError
@@ -46,12 +46,19 @@ def take(node: fx.Node, owner: fx.GraphModule, graph: fx.Graph, known: dict[fx.N
 def _part(
     node: fx.Node, owner: fx.GraphModule, graph: fx.Graph, known: dict[fx.Node, Any]
 ) -> tuple[Any, ...]:
-    """Append a part that runs with gradients on or off, or under other rules for automatic casts."""
+    """
+    Append a part that runs with gradients on or off, or under other rules for automatic casts.
+
+    Without gradients, what it reads is detached: the same memory, which it may write to.
+    """
     name = node.target.name()  # type: ignore[union-attr]
     if name == _GRADIENTS:
         enabled, part, *given = node.args
-        results = _inner(node, _owned(owner, part), given, graph, known)
-        return results if enabled else tuple(_detached(graph, each) for each in results)
+        inside = dict(known)
+        for each in () if enabled else given:
+            if isinstance(each, fx.Node) and isinstance(each.meta.get("val"), Tensor):
+                inside[each] = graph.call_function(torch.ops.aten.detach.default, (known[each],))
+        return _inner(node, _owned(owner, part), given, graph, inside)
     if name == _AUTOCAST:
         *rules, part = node.args[:5]
         region = graph.call_function(enter_autocast, tuple(rules))
@@ -80,13 +87,6 @@ def _inner(
         else:
             take(each, part, graph, seen)
     raise TraceError(f"{shown(node)} runs a part without an output")
-
-
-def _detached(graph: fx.Graph, value: Any) -> Any:
-    """Return a value through which no gradient flows."""
-    if not isinstance(value, fx.Node):
-        return value
-    return graph.call_function(torch.ops.aten.detach.default, (value,))
 
 
 def tidy(graph: fx.Graph) -> None:

@@ -61,6 +61,10 @@ _CHANCES = {
     "feature_alpha_dropout": "p",
     "native_dropout": "p",
     "scaled_dot_product_attention": "dropout_p",
+    "lstm": "dropout",
+    "gru": "dropout",
+    "rnn_tanh": "dropout",
+    "rnn_relu": "dropout",
 }
 """Operations that set numbers to zero at random, and the argument that says how often."""
 

@@ -23,6 +23,7 @@ from . import modes
 from .exporting import Exported
 from .lengths import Lengths
 from .model import GraphModel, Held, held_by, origins_of, routines_of
+from .planning import planned_pieces
 from .proving import Proving
 from .recording import Recorded
 from .rewriting import rewritten
@@ -55,7 +56,7 @@ class GraphRemoval:
             routines=self._rewritten(),
             arguments=self.exported.arguments,
             coordinates=self.coordinates,
-            planned=pieces(self.plan, smaller),
+            planned=planned_pieces(self.plan, smaller),
             plan=self.plan,
             tolerance=self.tolerance,
         )
