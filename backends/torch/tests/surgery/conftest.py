@@ -43,7 +43,9 @@ def cut_by_length(
     **options: Any,
 ):
     """Record a model, then keep these coordinates of every axis of that length."""
-    programs = trace(model, inputs, modes=modes, literals=False).programs
+    programs = dict(trace(model, inputs, modes=modes, literals=False).programs)
+    for mode in modes:
+        programs.setdefault(mode, programs["eval"])  # a training pass that tells nothing new is left out
     indices = {length: np.array(keep) for length, keep in kept.items()}
 
     def coordinates(mode: str, value: int):

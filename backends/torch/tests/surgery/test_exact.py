@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 
 import numpy as np
 import pytest
@@ -74,6 +75,42 @@ def test_training_goes_on_while_an_old_graph_lives(by_hand, net, images, kept):
     net(images).sum().backward()
     assert net.head.weight.grad.shape == (5, 7)
     assert loss is not None
+
+
+def test_double_precision_trains_on_while_an_old_graph_lives(by_hand, net, images, kept):
+    """Nothing changes the type of the parameters on the way here."""
+    net, images = net.double(), images.double()
+    loss = net(images).sum()
+    loss.backward()
+    by_hand.cut(net, kept, images)
+    net(images).sum().backward()
+    assert net.head.weight.grad.shape == (5, 7) and loss is not None
+
+
+def test_what_a_forward_pass_writes_down_is_forgotten(by_hand, net, images, kept):
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls, self.last, self.total = [], {}, 0
+            self.register_buffer("count", torch.tensor(0))
+
+        def forward(self, x):
+            self.calls.append(x.shape)
+            self.last["x"], self.total, self.extra = x, self.total + 1, x
+            self.count.add_(1)
+            torch.rand(1), np.random.rand(), random.random()
+            return x * 1.0 if self.training else x
+
+    net.layers[2] = Counting()
+    np.random.seed(0), random.seed(0), torch.manual_seed(0)
+    before = by_hand.everything(net.layers[2])
+    by_hand.cut(net, kept, images)
+    assert by_hand.everything(net.layers[2]) == before and not net.layers[2].calls
+
+
+def test_a_variance_without_epsilon_divides_by_no_zero(by_hand, net, images, kept):
+    net.layers[1].eps = net.layers[4].eps = 0.0
+    assert by_hand.cut(net, kept, images, modes=("eval",)).error < 1e-12
 
 
 @pytest.mark.parametrize("format", [torch.channels_last, torch.contiguous_format])
