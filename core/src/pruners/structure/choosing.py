@@ -59,12 +59,19 @@ class Amount:
     def __attrs_post_init__(self) -> None:
         if (self.sparsity is None) == (self.count is None):
             raise OptionError("say how much is to leave: sparsity=0.5, or count=10 channels")
-        shares = self.sparsity.values() if isinstance(self.sparsity, Mapping) else [self.sparsity or 0.0]
-        for share in (*shares, *self.bounds.values()):
-            if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
-                raise OptionError(f"sparsity is {share!r}; give a fraction from 0 to less than 1")
-        if any(share >= 1 for share in shares):
-            raise OptionError("sparsity is 1; give a fraction from 0 to less than 1")
+        asked = self.sparsity if isinstance(self.sparsity, Mapping) else {"": self.sparsity}
+        for layer, share in asked.items():
+            if share is not None and not (_is_fraction(share) and share < 1):
+                what = f"sparsity of {layer!r}" if layer else "sparsity"
+                raise OptionError(f"{what} is {share!r}; give a fraction from 0 to less than 1")
+        for pattern, share in self.bounds.items():
+            if not _is_fraction(share):
+                raise OptionError(f"bounds of {pattern!r} is {share!r}; give a fraction from 0 to 1")
+
+
+def _is_fraction(share: Any) -> bool:
+    number = isinstance(share, (int, float, np.number)) and not isinstance(share, bool)
+    return number and bool(0 <= share <= 1)
 
 
 def unit_scores(
@@ -148,8 +155,12 @@ def _share(structure: Structure, amount: Amount) -> float | dict[str, float]:
     """Return the sparsity asked for, per group where the user named layers."""
     total = sum(len(group) for group in structure.groups)
     if amount.count is not None:
-        if amount.count >= total:
-            raise OptionError(f"count is {amount.count}; the model has {total} channels that can leave")
+        most = _leaving(structure, amount)
+        if amount.count > most:
+            raise OptionError(
+                f"count is {amount.count}; of the model's {total} channels that can leave, "
+                f"{most} can at once with min_keep={amount.min_keep} in each of {len(structure.groups)} groups"
+            )
         return amount.count / total
     if not isinstance(amount.sparsity, Mapping):
         return float(amount.sparsity or 0.0)
@@ -174,7 +185,7 @@ def _removed(
         rankings,
         share,
         scope="model" if amount.count is not None else amount.scope,
-        rounding=amount.rounding,
+        rounding=amount.rounding if amount.count is None else "floor",
         normaliser=amount.normaliser,
         min_keep=amount.min_keep,
     ).masks
@@ -212,13 +223,14 @@ def _within(
     count: Callable[[np.ndarray], int],
 ) -> np.ndarray:
     """Return the smallest choice that brings a cost down as asked: masks are nested, so halving finds it."""
-    target = (1 - float(amount.sparsity or 0.0)) * count(np.zeros(structure.size, bool))  # type: ignore[arg-type]
+    nothing = np.zeros(structure.size, bool)
+    target = (1 - float(amount.sparsity or 0.0)) * count(nothing) * (1 + 1e-12)  # type: ignore[arg-type]
     low, high = 0.0, 1.0 - 1e-9
-    best = _most(structure, scores, amount)
+    less, best = nothing, _most(structure, scores, amount)
     if count(best) > target:
         raise OptionError(
-            f"{amount.budget} cannot fall by {amount.sparsity:.4g}: with one channel left everywhere "
-            f"they fall by {1 - count(best) / count(np.zeros(structure.size, bool)):.4g}"
+            f"{amount.budget} cannot fall by {amount.sparsity:.4g}: with as few channels as the limits "
+            f"allow they fall by {1 - count(best) / count(nothing):.4g}"
         )
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -227,9 +239,22 @@ def _within(
             continue
         removed = _removed(structure, scores, amount, middle)
         if count(removed) > target:
-            low = middle
+            low, less = middle, removed
         else:
             high, best = middle, removed
+    return _tightened(structure, best, less, lambda removed: count(removed) <= target)
+
+
+def _tightened(
+    structure: Structure, best: np.ndarray, less: np.ndarray, enough: Callable[[np.ndarray], bool]
+) -> np.ndarray:
+    """Take back, of the last step that all groups took at once, what is not needed; later groups first."""
+    for group in reversed(structure.groups):
+        step = group.units[best[group.units] & ~less[group.units]]
+        tried = best.copy()
+        tried[step] = False
+        if enough(tried):
+            best = tried
     return best
 
 
@@ -237,7 +262,12 @@ def _reachable(structure: Structure, amount: Amount, share: float) -> bool:
     if amount.scope == "layer":
         return True
     total = sum(len(group) for group in structure.groups)
-    return int(share * total + 1e-9) <= sum(max(len(g) - amount.min_keep, 0) for g in structure.groups)
+    return int(share * total + 1e-9) <= _leaving(structure, amount)
+
+
+def _leaving(structure: Structure, amount: Amount) -> int:
+    """Return how many units can leave at once."""
+    return sum(max(len(group) - amount.min_keep, 0) for group in structure.groups)
 
 
 def _most(structure: Structure, scores: Mapping[str, np.ndarray], amount: Amount) -> np.ndarray:
