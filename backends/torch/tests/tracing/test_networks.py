@@ -15,14 +15,19 @@ from .checking import check_numbers, check_shapes, kinds
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-NETWORKS = """torchvision/googlenet torchvision/shufflenet_v2_x0_5 torchvision/swin_t
-    torchvision/ssdlite320_mobilenet_v3_large timm/convnext_atto timm/mobilevit_xxs
-    timm/vit_tiny_patch16_224 timm/efficientvit_m0"""
+NETWORKS = [
+    "googlenet",
+    "shufflenet_v2_x0_5",
+    "deeplabv3_mobilenet_v3_large",
+    "swin_t",
+    "convnext_atto",
+    "mobilevit_xxs",
+    "vit_tiny_patch16_224",
+    "efficientvit_m0",
+]
 
 
-@pytest.mark.parametrize("name", NETWORKS.split())
-def test_a_network_is_recorded_as_it_computes(zoo, name):
-    model, inputs = zoo(name).build()
+def check(model, inputs):
     recording = trace(model, inputs)
     for program in recording.programs.values():
         check_shapes(program)
@@ -31,11 +36,23 @@ def test_a_network_is_recorded_as_it_computes(zoo, name):
     assert compared > total / 5
     structure = analyse(recording.programs, weights={}, literals=recording.literals, rescales=True)
     assert not structure.unruled
+    return recording
 
 
-def test_a_head_of_training_is_recorded(zoo):
-    model, inputs = zoo("torchvision/googlenet").build()
-    programs = trace(model, inputs).programs
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_is_recorded_as_it_computes(network, name):
+    check(*network(name))
+
+
+def test_a_detector_takes_a_list_and_is_recorded_in_evaluation(detection):
+    model = detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=3).eval()
+    recording = check(model, ([torch.rand(3, 64, 64), torch.rand(3, 48, 64)],))
+    assert list(recording.programs) == ["eval"]
+    assert "targets should not be none" in recording.notes[0]
+
+
+def test_a_head_of_training_is_recorded(network):
+    programs = trace(*network("googlenet")).programs
     called = [{call.module for call in program.calls} for program in programs.values()]
     assert "aux1.fc1" not in called[0] and "aux1.fc1" in called[1]
 

@@ -76,12 +76,17 @@ def test_a_linear_layer_is_a_product_and_a_sum():
 
 
 def test_batch_norm_uses_the_batch_in_training_only():
-    recording = trace(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)), (picture(),))
+    def forward(self, x):
+        y = self.layers(x)
+        return (y, self.last(y)) if self.training else y
+
+    layers = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    recording = trace(Calling(forward, layers=layers, last=nn.Conv2d(4, 2, 1)), (picture(),))
     flags = [ops(p, "batch_norm")[0].options["batch_statistics"] for p in recording.programs.values()]
     assert list(recording.programs) == ["eval", "train"]
     assert flags == [False, True]
     norm = ops(recording.programs["eval"], "batch_norm")[0]
-    names = ("1.weight", "1.bias", "1.running_mean", "1.running_var")
+    names = [f"layers.1.{name}" for name in ("weight", "bias", "running_mean", "running_var")]
     assert norm.inputs[1:] == tuple(recording.programs["eval"].parameters[name] for name in names)
 
 
@@ -222,7 +227,7 @@ def test_results_are_found_in_any_container():
     assert found.results == [op.outputs[0] for op in found.ops]
 
 
-def test_regions_keep_channels_and_need_their_boxes_whole(zoo):
+def test_regions_keep_channels_and_need_their_boxes_whole(detection):
     from torchvision.ops import roi_align
 
     boxes = torch.tensor([[0.0, 1.0, 1.0, 5.0, 5.0], [1.0, 0.0, 0.0, 4.0, 4.0], [0.0, 2.0, 2.0, 6.0, 6.0]])

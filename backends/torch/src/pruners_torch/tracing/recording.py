@@ -19,6 +19,7 @@ from .recorder import Recorder
 from .running import Arguments, Snapshot, plainly, set_mode, untouched
 from .sizes import SizeBook, attributes_of, tracked_attributes
 from .tape import Origin
+from .training import repeats, watched
 
 
 @frozen(eq=False)
@@ -79,7 +80,7 @@ def trace(
         A tuple holds the positional arguments, a mapping the keyword arguments; anything else is
         the one argument.
     modes : sequence of {"eval", "train"}
-        A training pass that fails is left out, with a note.
+        A training pass that fails is left out, with a note; one that tells nothing new, without.
     literals : bool
         Whether sizes in the model's code are looked for.
 
@@ -104,12 +105,16 @@ def trace(
     passes: dict[str, _Pass] = {}
     notes: list[str] = []
     for mode in sorted(modes):
+        if mode == "train" and "eval" in passes and not passes["eval"].asked:
+            continue
         try:
             passes[mode] = trial.best(mode, literals, notes)
         except Exception as error:
             if mode == "eval":
                 raise TraceError(_failure(module, error)) from error
             notes.append(f"the training pass was left out: {_shown(error)}")
+    if len(passes) == 2 and _alike(passes["train"], passes["eval"]):
+        del passes["train"]
     found = tuple(literal for each in passes.values() for literal in each.literals)
     return Recording(
         programs={mode: each.program for mode, each in passes.items()},
@@ -126,11 +131,14 @@ def names_of(module: nn.Module) -> tuple[dict[str, Tensor], dict[str, tuple[str,
     named: dict[str, Tensor] = {}
     names: dict[str, tuple[str, ...]] = {}
     first: dict[int, str] = {}
-    everything = [
-        *module.named_parameters(remove_duplicate=False),
-        *module.named_buffers(remove_duplicate=False),
+    held = [
+        (f"{owner}.{name}" if owner else name, tensor)
+        for kind in ("_parameters", "_buffers")
+        for owner, each in module.named_modules(remove_duplicate=False)
+        for name, tensor in getattr(each, kind).items()
+        if tensor is not None
     ]
-    for name, tensor in everything:
+    for name, tensor in held:
         if isinstance(tensor, (nn.parameter.UninitializedParameter, nn.parameter.UninitializedBuffer)):
             raise TraceError(f"{name!r} has no shape yet; run the model once on a batch, then trace it")
         known = first.setdefault(id(tensor), name)
@@ -144,6 +152,13 @@ class _Pass:
     program: Program
     script: Script
     literals: tuple[LiteralSize, ...] = ()
+    asked: bool = True
+    """Whether the model's code may do something else in the other mode."""
+
+
+def _alike(one: _Pass, other: _Pass) -> bool:
+    same_sizes = [each.place for each in one.literals] == [each.place for each in other.literals]
+    return same_sizes and repeats(one.program, other.program)
 
 
 @frozen(eq=False)
@@ -179,14 +194,15 @@ class _Trial:
             fresh = self.arguments.fresh()
             with ExitStack() as stack:
                 if book is not None:
-                    stack.enter_context(tracked_attributes(self.module, book))
+                    stack.enter_context(tracked_attributes(book))
                     stack.callback(book.close)
                 stack.enter_context(recorder)
                 stack.enter_context(Listener(recorder, book))
+                watch = stack.enter_context(watched(module for _, module in recorder.scopes.modules))
                 output = fresh.call(self.module)
             recorder.finish(output)
         script = Script(tuple(recorder.sequence), tuple(recorder.modules), dict(recorder.tape.origins))
-        return _Pass(recorder.program, script, tuple(book.literals) if book is not None else ())
+        return _Pass(recorder.program, script, tuple(book.literals) if book is not None else (), watch.asked)
 
 
 def _failure(module: nn.Module, error: Exception) -> str:

@@ -77,21 +77,27 @@ class Snapshot:
     _training: list[tuple[nn.Module, bool]] = field(factory=list)
     _memory: dict[int, list[Tensor]] = field(factory=dict)
     _saved: dict[int, tuple[Tensor, Tensor]] = field(factory=dict)
+    devices: list[int] = field(factory=list)
+    """Graphics cards that parameters are on."""
 
     def __attrs_post_init__(self) -> None:
-        for parameter in self.model.parameters():
-            self._memory.setdefault(_memory(parameter), []).append(parameter)
-        self._memory.pop(0, None)
+        parameters: dict[int, Tensor] = {}
+        buffers: dict[int, Tensor] = {}
         for module in self.model.modules():
             held = vars(module)
             self._attributes.append((held, dict(held)))
-            self._contents += [
-                (value, value.copy() if value else None)
-                for value in held.values()
-                if isinstance(value, _CONTAINERS)
-            ]
+            for value in held.values():
+                if isinstance(value, _CONTAINERS):
+                    self._contents.append((value, value.copy() if value else None))
             self._training.append((module, module.training))
-        self._buffers = [(buffer, buffer.detach().clone()) for buffer in self.model.buffers()]
+            for found, kind in ((parameters, "_parameters"), (buffers, "_buffers")):
+                found.update((id(each), each) for each in getattr(module, kind).values() if each is not None)
+        for parameter in parameters.values():
+            self._memory.setdefault(_memory(parameter), []).append(parameter)
+        self._memory.pop(0, None)
+        self._buffers = [(buffer, buffer.detach().clone()) for buffer in buffers.values()]
+        places = {parameter.device for parameter in parameters.values()}
+        self.devices = sorted({place.index for place in places if place.type == "cuda"} - {None})
 
     def guard(self, targets: Iterable[Tensor]) -> None:
         """Copy the parameters among tensors that are about to be written to."""
@@ -154,10 +160,8 @@ def _equal(tensor: Tensor, value: Tensor) -> bool:
 @contextmanager
 def untouched(snapshot: Snapshot) -> Iterator[None]:
     """Run a block; the model's attributes, buffers, flags and the random state are put back."""
-    places = {parameter.device for parameter in snapshot.model.parameters()}
-    devices = sorted({place.index for place in places if place.type == "cuda"} - {None})
     numbers, others = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=snapshot.devices):
         try:
             yield
         finally:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from attrs import define, field
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.utils import parametrize
 
 from pruners.structure.program import NONE
@@ -17,78 +16,67 @@ from .results import tensors_in
 from .tape import Tape
 
 
-class _Running(NamedTuple):
-    module: nn.Module
-    name: str
-    input: int | None
-    first: int
-
-
 @define(eq=False)
 class Scopes:
     """The modules of one model that are running now, outermost first."""
 
     model: nn.Module
     tape: Tape
-    _stack: list[_Running] = field(factory=list)
+    name: str = ""
+    """The innermost running module's name, ``"layer1.0.conv1"``."""
+    module: nn.Module = field(init=False)
+    """The innermost running module."""
+    modules: Sequence[tuple[str, nn.Module]] = ()
+    """Every module of the model with its first name."""
     _names: dict[int, str] = field(factory=dict)
     _owners: frozenset[int] = frozenset()
 
     def __attrs_post_init__(self) -> None:
-        modules = list(self.model.named_modules())
-        self._names = {id(module): name for name, module in modules}
-        self._owners = frozenset(id(module) for _, module in modules if _owns(module))
-
-    @property
-    def name(self) -> str:
-        """The innermost running module's name, ``"layer1.0.conv1"``."""
-        return self._stack[-1].name if self._stack else ""
-
-    @property
-    def module(self) -> nn.Module:
-        """The innermost running module."""
-        return self._stack[-1].module if self._stack else self.model
+        self.modules = list(self.model.named_modules())
+        self.module = self.model
+        self._names = {id(module): name for name, module in self.modules}
+        self._owners = frozenset(id(module) for _, module in self.modules if _owns(module))
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Follow the calls of the model's modules; no module is changed."""
-        handles = (
-            register_module_forward_pre_hook(self._enter),
-            register_module_forward_hook(self._leave),
-        )
+        """Follow the calls of the model's modules, for as long as a block runs; no module is changed."""
+        call, names, owners = nn.Module.__call__, self._names, self._owners
+
+        def followed(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            name = names.get(id(module))
+            if name is None:  # another model's
+                return call(module, *args, **kwargs)
+            outer, self.name, self.module = (self.name, self.module), name, module
+            try:
+                if id(module) not in owners:
+                    return call(module, *args, **kwargs)
+                return self._noted(call, module, args, kwargs)
+            finally:
+                self.name, self.module = outer
+
+        nn.Module.__call__ = followed  # type: ignore[method-assign]
         try:
             yield
         finally:
-            for handle in handles:
-                handle.remove()
-            self._stack.clear()
+            nn.Module.__call__ = call  # type: ignore[method-assign]
 
-    def _enter(self, module: nn.Module, args: Any) -> None:
-        name = self._names.get(id(module))
-        if name is None:
-            return
-        value = None
-        if id(module) in self._owners:
-            first = _first(args)
-            value = None if first is None else self.tape.number(first)
-        self._stack.append(_Running(module, name, value, len(self.tape.program.ops)))
+    def _noted(self, call: Any, module: nn.Module, args: Any, kwargs: Any) -> Any:
+        """Call a module and note what it read first and what it gave first."""
+        tape, name = self.tape, self.name
+        first = _first(args) if args else None
+        value, start = None if first is None else tape.number(first), len(tape.program.ops)
+        output = call(module, *args, **kwargs)
+        given = _first(output)
+        if value is None:
+            value = self._read_since(start)
+        if given is not None and value is not None:
+            tape.program.call(name, value, tape.number(given))
+        return output
 
-    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        if id(module) not in self._names:
-            return
-        running = self._stack.pop()
-        while running.module is not module and self._stack:
-            running = self._stack.pop()
-        if id(module) in self._owners:
-            given = _first(output)
-            read = running.input if running.input is not None else self._read_since(running.first)
-            if given is not None and read is not None:
-                self.tape.program.call(running.name, read, self.tape.number(given))
-
-    def _read_since(self, first: int) -> int | None:
+    def _read_since(self, start: int) -> int | None:
         """Return the first value read since an operation that is no parameter."""
         parameters = set(self.tape.program.parameters.values())
-        read = (value for op in self.tape.program.ops[first:] for value in op.inputs)
+        read = (value for op in self.tape.program.ops[start:] for value in op.inputs)
         return next((value for value in read if value != NONE and value not in parameters), None)
 
 

@@ -141,10 +141,10 @@ def users_line() -> str:
 
 
 @contextmanager
-def tracked_attributes(model: nn.Module, book: SizeBook) -> Iterator[None]:
+def tracked_attributes(book: SizeBook) -> Iterator[None]:
     """Let the integers that modules hold remember where they are; the plain ones are put back."""
     held: list[tuple[dict[str, Any], str, Any]] = []
-    for owner, module in model.named_modules():
+    for owner, module in book.scopes.modules:
         attributes = vars(module)
         found = [(name, value) for name, value in attributes.items() if type(value) in (int, tuple, list)]
         basic = is_basic(module) if found else True
