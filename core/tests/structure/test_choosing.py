@@ -209,7 +209,7 @@ def test_a_budget_is_met_or_refused(network, sparsity, budget, scope):
         ({"count": 1.5}, "count is 1.5; give an integer of at least 0"),
         ({"count": True}, "count is True; give an integer of at least 0"),
         ({"count": 10}, "count is 10; of the model's 10 channels that can leave, 8 can at once"),
-        ({"count": 5, "min_keep": 3}, "4 can at once with min_keep=3 in each of 2 groups"),
+        ({"count": 5, "min_keep": 3}, "4 can at once with min_keep=3 in 2 groups"),
         ({"sparsity": 0.5, "min_keep": 0}, "min_keep is 0; give an integer of at least 1"),
         ({"sparsity": 0.5, "round_to": 0}, "round_to is 0; give an integer of at least 1"),
         ({"sparsity": 0.5, "budget": "bytes"}, "budget is 'bytes'; choose from channels, parameters, macs"),

@@ -159,7 +159,7 @@ def _share(structure: Structure, amount: Amount) -> float | dict[str, float]:
         if amount.count > most:
             raise OptionError(
                 f"count is {amount.count}; of the model's {total} channels that can leave, "
-                f"{most} can at once with min_keep={amount.min_keep} in each of {len(structure.groups)} groups"
+                f"{most} can at once with min_keep={amount.min_keep} in {len(structure.groups)} groups"
             )
         return amount.count / total
     if not isinstance(amount.sparsity, Mapping):
