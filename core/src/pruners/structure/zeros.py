@@ -156,9 +156,8 @@ def _batch_norm(walk: Walk, op: Op) -> Left:
 
 def _group_norm(walk: Walk, op: Op) -> Left:
     """The masked network normalises over what is kept; the rest is zero there."""
-    return [
-        x if axis == 0 and len(op.inputs) == 1 else ZERO for axis, x in enumerate(walk.left[op.inputs[0]])
-    ]
+    first, *rest = walk.left[op.inputs[0]]
+    return [first if len(op.inputs) == 1 else NUMBER, *[ZERO] * len(rest)]
 
 
 def _layer_norm(walk: Walk, op: Op) -> Left:
