@@ -73,7 +73,7 @@ CLASSIFICATION = (
     network("VGG", "vgg16_bn"),
     # The auxiliary head needs a feature map of 17 x 17, which takes an image of 299 x 299.
     network("Inception", "inception_v3", 299, size=299, init_weights=False),
-    network("GoogLeNet", "googlenet", 96, init_weights=False),
+    network("GoogLeNet", "googlenet", 96, representative=True, init_weights=False),
     network("ResNet", "resnet18", representative=True),
     network("ResNet", "resnet50"),
     network("ResNet", "resnet101"),
@@ -110,5 +110,5 @@ CLASSIFICATION = (
     network("MaxViT", "maxvit_t", 224),
     paper("resnet_v2_20", "ResNet v2", lambda: ResNetV2(Basic, 3, CLASSES), representative=True),
     paper("resnet_v2_56", "ResNet v2", lambda: ResNetV2(Bottleneck, 6, CLASSES)),
-    paper("cifar_resnet20", "ResNet, option A", lambda: CifarResNet(3, CLASSES)),
+    paper("cifar_resnet20", "ResNet, option A", lambda: CifarResNet(3, CLASSES), representative=True),
 )

@@ -41,7 +41,7 @@ def awake(model: nn.Module, head: str) -> nn.Module:
     return model
 
 
-def two_stage(family: str, name: str, **options: Any) -> Entry:
+def two_stage(family: str, name: str, representative: bool = False, **options: Any) -> Entry:
     return Entry(
         name=f"torchvision/{name}",
         family=family,
@@ -50,6 +50,7 @@ def two_stage(family: str, name: str, **options: Any) -> Entry:
         small=SMALL,
         inputs=image_list,
         heads=("rpn.head",),
+        representative=representative,
     )
 
 
@@ -89,7 +90,7 @@ def fpn(size: Size) -> nn.Module:
 DETECTION = (
     two_stage("Faster R-CNN, FPN head", "fasterrcnn_resnet50_fpn"),
     two_stage("Faster R-CNN, FPN head", "fasterrcnn_resnet50_fpn_v2"),
-    two_stage("Faster R-CNN, FPN head", "fasterrcnn_mobilenet_v3_large_320_fpn"),
+    two_stage("Faster R-CNN, FPN head", "fasterrcnn_mobilenet_v3_large_320_fpn", representative=True),
     Entry(
         name="paper/faster_rcnn_c4",
         family="Faster R-CNN, C4 head",
