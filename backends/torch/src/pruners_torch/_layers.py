@@ -144,7 +144,7 @@ def origin_of(module: nn.Module) -> Origin:
     return Origin(
         type=type(module).__name__,
         bases=tuple(base.__name__ for base in type(module).__mro__[:-1]),
-        weights=tuple(name for name in module._parameters if _is_weight(module, name)),
+        weights=tuple(name for name, _ in module.named_parameters(recurse=False) if _is_weight(module, name)),
         groups=int(module.groups) if isinstance(module, _TRANSPOSED) else 0,
     )
 
