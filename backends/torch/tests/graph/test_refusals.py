@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import torch
-from pruners_torch.graph import recording, sizes, trace_graph, work
+from pruners_torch.graph import exporting, recording, sizes, trace_graph, work
 from torch import nn
 
 import pruners
@@ -25,10 +25,17 @@ class Deciding(nn.Module):
         return self.two(y) if y.sum() > 0 else self.two(-y)
 
 
-def test_a_module_that_cannot_be_exported_is_refused_with_the_cause():
+def test_a_module_that_cannot_be_exported_is_refused_with_the_cause(capfd):
     with pytest.raises(pruners.TraceError, match=r'Deciding cannot be exported .* form="module"') as caught:
         trace_graph(Deciding().eval(), torch.randn(3, 4))
     assert caught.value.__cause__ is not None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_old_pytorch_is_told_from_a_new_one(monkeypatch):
+    monkeypatch.setattr(exporting, "_LACKING", True)
+    with pytest.raises(pruners.TraceError, match=r"needs PyTorch 2\.7 or later.*form=\"module\""):
+        trace_graph(nn.Linear(2, 2), torch.randn(3, 2))
 
 
 def test_a_graph_that_gives_other_numbers_is_refused():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr
+from io import StringIO
 from typing import Any
 
 import torch
 from attrs import define, field, frozen
 from torch import Tensor, fx, nn
-from torch.export import Dim, ExportedProgram, ShapesCollection, export
+from torch.export import ExportedProgram, export
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils._pytree import tree_leaves
 
@@ -27,6 +28,7 @@ from .nodes import PLACE, place_of
 from .routines import Leaf, Routine
 from .structures import Structure
 
+_LACKING = tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 7)
 HINT = 'remove with form="module" instead, which needs no export'
 
 
@@ -60,6 +62,8 @@ def exported(module: nn.Module, example_inputs: Any, modes_: Sequence[str] = MOD
         raise OptionError(
             f"modes must be among {', '.join(MODES)}, got {unknown[0] if unknown else 'none'!r}"
         )
+    if _LACKING:
+        raise TraceError(f'form="graph" needs PyTorch 2.7 or later; this is {torch.__version__}; {HINT}')
     arguments = Arguments.of(example_inputs)
     if isinstance(module, GraphModel):
         return _again(module, arguments, modes_)
@@ -101,11 +105,11 @@ def _export(
 
 
 def _exported(module: nn.Module, given: Arguments, free: bool) -> ExportedProgram:
-    shapes: Any = ShapesCollection()  # type: ignore[no-untyped-call]
+    shapes: Any = torch.export.ShapesCollection()  # type: ignore[no-untyped-call]
     leaves = tree_leaves((given.positional, dict(given.named)))
     for leaf in leaves if free else ():
         if isinstance(leaf, Tensor) and leaf.ndim and leaf.shape[0] > 1:
-            shapes[leaf] = {0: Dim.AUTO}
+            shapes[leaf] = {0: torch.export.Dim.AUTO}
     free = free and bool(len(shapes))
     return export(
         module, given.positional, dict(given.named), dynamic_shapes=shapes if free else None, strict=False
@@ -114,11 +118,15 @@ def _exported(module: nn.Module, given: Arguments, free: bool) -> ExportedProgra
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Run a block without warnings and without the fused kernels of attention."""
+    """Run a block without warnings, without what export prints, without the fused kernels of attention."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad():
+        with ExitStack() as stack:
+            stack.enter_context(redirect_stderr(StringIO()))
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+            stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
             yield
     finally:
