@@ -10,6 +10,7 @@ from attrs import define, field
 
 from pruners.structure.program import NONE, Op, Place, Program
 
+from . import operations  # noqa: F401  (enters its kernels in the table)
 from .interpreter import KERNELS, Network, Run, Whole
 
 LINEAR = {2: "bi,io->bo", 3: "bli,io->blo"}
