@@ -78,6 +78,19 @@ def test_counts_are_exact_where_float32_would_stop_counting():
     assert found.tolist() == [(2**20 - 1) / 2**20]
 
 
+def test_the_smallest_numbers_count_and_the_largest_do_not_overflow():
+    a = np.array([[1e-45, -1e-45, 1e-38, 0.0], [3e38, -3e38, np.inf, -np.inf]], np.float32)
+    assert scores(a[:, :, None]).tolist() == [1.0, 0.0, 1.0, 0.0]
+    assert scores(a.astype(np.float64) * 1e-200).tolist() == [1.0, 0.0, 1.0, 0.0]
+    near = np.array([[np.nextafter(np.float32(0.1), np.float32(1)), np.float32(0.1)]])
+    assert scores(near, threshold=float(np.float32(0.1))).tolist() == [1.0, 0.0]
+
+
+def test_a_number_that_is_none_is_named():
+    model = View([("w", np.array([[np.nan, 1.0]], np.float32))])
+    assert np.isnan(APoZ().scores(model)["w"][0])
+
+
 def test_a_layer_that_is_never_run_is_named():
     with pytest.raises(pruners.ScoreError, match="layer 'b' gave no output on the data; leave it out"):
         APoZ().scores(View([("w", AFTER_RELU)], names=("w", "b")))

@@ -11,6 +11,8 @@ from attrs import field, frozen, validators
 
 import pruners
 
+_LARGE = 2.0**127
+
 
 @frozen(kw_only=True)
 class APoZ:
@@ -43,8 +45,8 @@ class APoZ:
     Notes
     -----
     Needs data, no labels and no gradients, and one recorded forward pass to see which
-    nonlinearity reads a layer. Counts are integers, so the score does not depend on how the data
-    is cut into batches. One batch is held at a time, and one number per channel.
+    nonlinearity reads a layer. Counts are whole numbers, so the score does not depend on how the
+    data is cut into batches. One batch is held at a time, and one number per channel.
 
     Ties: exactly the asked number goes, lower index first.
 
@@ -87,20 +89,37 @@ class APoZ:
         counts: dict[str, int] = {}
         for name, a in view.activated():
             size = math.prod(int(length) for length in a.shape) // max(int(a.shape[1]), 1)
-            totals[name] = totals.get(name, 0) + self._taken(view, a)
+            taken = self._above(view, a) if self.measure == "apoz" else _sums(view, _wide(view.ops, a))
+            totals[name] = totals.get(name, 0.0) + taken.sum(axis=0)
             counts[name] = counts.get(name, 0) + size
         for name in view.weights:
             if name not in totals:
                 raise pruners.ScoreError(f"layer {name!r} gave no output on the data; leave it out")
         return {name: totals[name] / max(counts[name], 1) for name in view.weights}
 
-    def _taken(self, view: pruners.View, a: Any) -> np.ndarray:
-        """Return, per channel, how many activations are above the threshold, or what they add up to."""
+    def _above(self, view: pruners.View, a: Any) -> np.ndarray:
+        """
+        Return how many activations of each example and channel are above the threshold.
+
+        Scaled up and clipped, nearly every number is 0 or 1, which takes a third of the time of comparing
+        and converting. Numbers below 2**-127 are neither; then the sum is not whole, and they are compared.
+        """
         ops: Any = view.ops
-        counted = self.measure == "apoz"
-        # Sums over the places of one example: whole numbers that float32 holds exactly.
-        found = ops.astype(a > self.threshold, ops.float32) if counted else ops.astype(a, ops.float32)
-        if found.ndim > 2:
-            found = ops.sum(found, axis=tuple(range(2, found.ndim)))
-        each = view.host(found).astype(np.int64 if counted else np.float64)
-        return np.asarray(each.sum(axis=0))
+        wide = _wide(ops, a)
+        over = wide - self.threshold if self.threshold else wide
+        with np.errstate(over="ignore"):
+            counts = _sums(view, ops.clip(over * _LARGE, 0.0, 1.0))
+        if (counts == np.rint(counts)).all() or np.isnan(counts).any():
+            return counts
+        return _sums(view, ops.astype(over > 0, ops.float32))
+
+
+def _wide(ops: Any, a: Any) -> Any:
+    """Return an array in at least float32."""
+    return ops.astype(a, ops.float32) if "16" in str(a.dtype) else a
+
+
+def _sums(view: pruners.View, a: Any) -> np.ndarray:
+    """Return the sums over the places of each example, ``(batch, channel)``; counts are exact in float32."""
+    ops: Any = view.ops
+    return view.host(ops.sum(a, axis=tuple(range(2, a.ndim))) if a.ndim > 2 else a).astype(np.float64)
