@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import pickle
 import subprocess
@@ -94,6 +95,31 @@ def test_named_tuples_come_back_under_their_name(graphs):
     given = again(smaller)(x)
     assert type(given).__name__ == "Two" and given.second is None
     assert torch.equal(given.first, smaller(x).first)
+
+
+@dataclasses.dataclass
+class Result:
+    scores: torch.Tensor
+    count: int
+
+
+def test_dataclasses_come_back_as_named_tuples(graphs):
+    torch.export.register_dataclass(Result)
+    inner, x = graphs.build("plain")
+
+    class Outer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            return Result(self.inner(x), 3)
+
+    smaller = graphs.shrink(Outer().eval(), x).model
+    assert type(smaller(x)) is Result
+    given = again(smaller)(x)
+    assert (type(given).__name__, given.count) == ("Result", 3)
+    assert torch.equal(given.scores, smaller(x).scores)
 
 
 def spoiled(graphs, change):

@@ -166,7 +166,7 @@ class _Taker:
             for name in module._non_persistent_buffers_set
         }
         own = [Held(names, self._named[first], first not in transient) for first, names in self._all.items()]
-        return own + [Held((name,), tensor) for name, tensor in self.constants.items()]
+        return own + [Held((name,), tensor, persistent=False) for name, tensor in self.constants.items()]
 
     def routine(self, program: ExportedProgram, mode: str) -> Routine:
         """Return an exported program as a graph over the module's tensors."""

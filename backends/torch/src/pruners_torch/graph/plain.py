@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import operator
 import re
@@ -123,12 +124,7 @@ def packed_structure(structure: Structure, what: str) -> dict[str, Any]:
     """Return nested shapes as JSON; `what` is for the message."""
     kind, keys = structure.kind, structure.keys
     if kind == "registered":
-        if not (isinstance(structure.type, type) and issubclass(structure.type, dict) and keys):
-            raise StateError(
-                f"{what} hold a {structure.type}, which cannot be built without the user's code; "
-                "let the model take and return tuples, lists and dicts"
-            )
-        kind = "dict"
+        kind = _alike(structure, what)
     made: dict[str, Any] = {"kind": kind}
     if keys:
         made["keys"] = packed(list(keys))
@@ -137,6 +133,18 @@ def packed_structure(structure: Structure, what: str) -> dict[str, Any]:
     if structure.children:
         made["children"] = [packed_structure(child, what) for child in structure.children]
     return made
+
+
+def _alike(structure: Structure, what: str) -> str:
+    """Return which plain container stands for one whose type is the user's."""
+    if structure.keys and dataclasses.is_dataclass(structure.type):
+        return "named"
+    if structure.keys and isinstance(structure.type, type) and issubclass(structure.type, dict):
+        return "dict"
+    raise StateError(
+        f"{what} hold a {structure.type}, which cannot be built without the user's code; let the model "
+        "take and return tuples, lists, dicts and dataclasses"
+    )
 
 
 def unpacked_structure(value: Any) -> Structure:

@@ -44,9 +44,10 @@ def record(model: GraphModel, mode: str, arguments: Arguments) -> Recorded:
     """Run one of a model's graphs under a recorder; the model is left as it was."""
     routine = routines_of(model)[mode]
     named, _ = names_of(model)
-    with untouched(Snapshot(model)), plainly():
+    snapshot = Snapshot(model)
+    with untouched(snapshot), plainly():
         fresh = arguments.fresh()
-        recorder = Recorder(model, named)
+        recorder = Recorder(model, named, snapshot.guard)
         scopes = recorder.scopes = _Scopes(model, recorder.tape)  # type: ignore[assignment]
         made: dict[fx.Node, Any] = {}
 

@@ -39,7 +39,7 @@ class Structure:
         fields = getattr(spec.context, "_fields", None)
         if isinstance(fields, tuple):
             return cls("named", children, fields, spec.context)
-        return cls("registered", children, _names(spec.context), spec.type, spec.context)
+        return cls("registered", children, _names(spec.context, len(children)), spec.type, spec.context)
 
     @property
     def leaves(self) -> int:
@@ -83,10 +83,13 @@ class Structure:
         return value
 
 
-def _names(context: Any) -> tuple[Any, ...]:
-    """Return the keys that a registered container gives its children, where it says so."""
-    listed = isinstance(context, (list, tuple)) and all(isinstance(each, str) for each in context)
-    return tuple(context) if listed else ()
+def _names(context: Any, count: int) -> tuple[Any, ...]:
+    """Return the names that a registered container gives its children, where it says so."""
+    for names in (context, *context) if isinstance(context, (list, tuple)) else ():
+        listed = isinstance(names, (list, tuple)) and all(isinstance(each, str) for each in names)
+        if listed and len(names) == count:
+            return tuple(names)
+    return ()
 
 
 def _wrong(where: str, wanted: str, value: Any) -> OptionError:
