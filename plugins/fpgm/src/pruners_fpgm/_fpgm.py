@@ -49,6 +49,9 @@ class FPGM:
     other. So that they are ties in floating point, too, distances are rounded to :math:`2^{-40}`
     of the largest and added as integers.
 
+    Scores of different layers are not comparable as they are, and negative in the norm stage; with
+    ``scope="model"`` name a normaliser and leave `keep_norm` at 1.
+
     Distances come from one matrix product in float64,
     :math:`\lVert a - b \rVert^2 = \lVert a \rVert^2 + \lVert b \rVert^2 - 2ab`; those that are
     small against the norms are computed again from differences. Memory: three arrays of n x n.
