@@ -21,6 +21,8 @@ def settle(model: nn.Module, inputs: tuple[Any, ...], seed: int) -> None:
     with torch.no_grad():
         for module in model.modules():
             _wake(module, draw)
+        for parameter in model.parameters():
+            parameter.masked_fill_(parameter == 0, TINY**2)  # from here on, zero means masked
         _fit_statistics(model, inputs, draw)
 
 
