@@ -66,8 +66,8 @@ def _(op, inputs):
 @shape("attention")
 def _(op, inputs):
     query, key, value = inputs[:3]
-    assert query[3] == key[3] and key[2] == value[2] and query[1] % key[1] == 0
-    return [(*query[:3], value[3])]
+    assert query[-1] == key[-1] and key[-2] == value[-2] and query[-3] % key[-3] == 0
+    return [(*query[:-1], value[-1])]
 
 
 @shape("reduce")
@@ -207,11 +207,11 @@ def _(op, inputs):
 
 @number("attention")
 def _(op, inputs):
-    if inputs[0].shape[2] == inputs[1].shape[2] and len(inputs) < 4:
+    if inputs[0].shape[-2] == inputs[1].shape[-2] and len(inputs) < 4:
         return None  # may be causal
     mask = inputs[3] if len(inputs) > 3 else None
     query, key, value = inputs[:3]
-    gqa = query.shape[1] != key.shape[1]
+    gqa = query.shape[-3] != key.shape[-3]
     given = {"attn_mask": mask, "scale": op.options["scale"], "enable_gqa": gqa}
     return [F.scaled_dot_product_attention(query, key, value, **given)]
 

@@ -149,6 +149,10 @@ CASES: dict[str, Case] = {
         Calling(lambda self, x: F.scaled_dot_product_attention(self.q(x), x, x), q=nn.Linear(6, 6)),
         (torch.randn(2, 5, 6),),
     ),
+    "attention of five axes": lambda: (
+        Calling(lambda self, x, y: F.scaled_dot_product_attention(x, y, y)),
+        (torch.randn(2, 3, 2, 5, 6), torch.randn(2, 3, 2, 4, 6)),
+    ),
     "lstm": lambda: (
         Calling(
             lambda self, x: self.last(self.lstm(x)[0]),

@@ -132,13 +132,13 @@ def attention(
     scale: float | None,
     result: Tensor,
 ) -> None:
-    """Write down scaled dot-product attention of any rank as one over (batch, heads, length, width)."""
+    """Write down scaled dot-product attention; one over (batch, length, width) has one head."""
     operands = [tape.number(each) for each in (query, key, value)]
     masked = tape.number(mask)
     if query.ndim >= 4:
         tape.write("attention", [*operands, masked], [result], scale=scale)
         return
-    if query.ndim != 3 or (mask is not None and mask.ndim > 3):
+    if query.ndim < 3 or (mask is not None and mask.ndim > 3):
         tape.write("whole", [*operands, masked], [result], reason="goes through an attention of unusual rank")
         return
     shapes = [(each.shape[0], 1, *each.shape[1:]) for each in (query, key, value)]

@@ -157,8 +157,7 @@ class _Pass:
 
 
 def _alike(one: _Pass, other: _Pass) -> bool:
-    same_sizes = [each.place for each in one.literals] == [each.place for each in other.literals]
-    return same_sizes and repeats(one.program, other.program)
+    return repeats(one.program, other.program, one.literals, other.literals)
 
 
 @frozen(eq=False)

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from attrs import define
+from attrs import define, frozen
 from torch import nn
 
-from pruners.structure.program import NONE, Op, Program
+from pruners.structure.program import NONE, LiteralSize, Op, Place, Program
 
 _TORCH = str(Path(torch.__file__).parent) + os.sep
 _ANYWAY = frozenset(["batch_statistics"])
@@ -63,40 +63,63 @@ def _unseen(module: nn.Module) -> bool:
     return switches or isinstance(module, torch.jit.ScriptModule)
 
 
-def repeats(program: Program, known: Program) -> bool:
-    """Say whether a pass ran the same operations as a known one, but for dropout and statistics."""
-    return _essence(program) == _essence(known)
-
-
-def _essence(program: Program) -> tuple[Sequence[Hashable], ...]:
+def repeats(
+    program: Program,
+    known: Program,
+    literals: Sequence[LiteralSize] = (),
+    known_literals: Sequence[LiteralSize] = (),
+) -> bool:
     """
-    Return the operations without those of dropout and of counting batches, values renumbered.
+    Say whether a pass did the same as a known one, but for dropout and statistics.
 
-    Dropout, of numbers or of whole examples, multiplies an array by noise; what is computed from
-    parameters and buffers alone and read by nobody counts batches.
+    Both ran the same operations and handed sizes to the same functions at the same places.
     """
-    own, read = set(program.parameters.values()), _read(program)
-    noise = set(program.constants)
-    names: dict[int, int] = {NONE: NONE}
-    ops: list[Hashable] = []
-    fresh = itertools.count()
+    one, other = _Essence.of(program), _Essence.of(known)
+    places = one.places(literals), other.places(known_literals)
+    return (one.ops, one.results) == (other.ops, other.results) and places[0] == places[1]
 
-    def name(value: int) -> int:
-        if value not in names:
-            names[value] = next(fresh)
-        return names[value]
 
-    for value in program.parameters.values():
-        name(value)
-    for op in program.ops:
-        heard = [value for value in op.inputs if value not in noise]
-        if op.kind == "like" or (op.kind == "elementwise" and not heard):
-            noise.update(op.outputs)
-        elif op.kind == "elementwise" and len(heard) == 1 and _is_dropout(op, program, noise):
-            names.update(dict.fromkeys(op.outputs, name(heard[0])))
-        elif not own.issuperset(op.inputs) or not read.isdisjoint(op.outputs):
-            ops.append(_described(op, program, name))
-    return ops, [name(value) for value in program.results]
+@frozen(eq=False)
+class _Essence:
+    """
+    A program without the operations of dropout and of counting batches, its values renumbered.
+
+    Dropout, of numbers or of whole examples, multiplies an array by noise; what is computed from one
+    array and read by nobody (the count of batches) ties nothing.
+    """
+
+    ops: list[Hashable]
+    results: list[int]
+    noise: set[int]
+
+    @classmethod
+    def of(cls, program: Program) -> _Essence:
+        """Return what is left of a program."""
+        read, noise = _read(program), set(program.constants)
+        names: dict[int, int] = {NONE: NONE}
+        ops: list[Hashable] = []
+        fresh = itertools.count()
+
+        def name(value: int) -> int:
+            if value not in names:
+                names[value] = next(fresh)
+            return names[value]
+
+        for value in program.parameters.values():
+            name(value)
+        for op in program.ops:
+            heard = [value for value in op.inputs if value not in noise]
+            if op.kind == "like" or (op.kind == "elementwise" and not heard):
+                noise.update(op.outputs)
+            elif op.kind == "elementwise" and len(heard) == 1 and _is_dropout(op, program, noise):
+                names.update(dict.fromkeys(op.outputs, name(heard[0])))
+            elif len(set(op.inputs)) != 1 or not read.isdisjoint(op.outputs):
+                ops.append(_described(op, program, name))
+        return cls(ops, [name(value) for value in program.results], noise)
+
+    def places(self, literals: Sequence[LiteralSize]) -> list[Place]:
+        """Return where sizes were handed over, those of noise left out."""
+        return [each.place for each in literals if each.value not in self.noise]
 
 
 def _is_dropout(op: Op, program: Program, noise: set[int]) -> bool:
