@@ -117,11 +117,31 @@ def training_goes_on(rank: int) -> None:
         assert torch.equal(parts[0], parts[1])
 
 
+def repairs_are_the_same(rank: int) -> None:
+    """ThiNet repairs what remains by least squares on each rank's own data."""
+    model = network()
+    before = model[3].weight.detach().clone()
+    removal = pruners.remove(
+        model,
+        "thinet",
+        sparsity=0.5,
+        example_inputs=torch.ones(1, 3, 8, 8),
+        data=batches(rank),
+        loss=loss,
+        measure=0,
+    )
+    axes = removal.plan.kept["3.weight"]
+    assert not torch.equal(model[3].weight, before[axes[0]][:, axes[1]])
+    one, other = gathered(model[3].weight.detach().numpy())
+    np.testing.assert_array_equal(one, other)
+
+
 SCENES = [
     the_average_is_the_average,
     different_models_are_refused,
     ranks_left_alone_differ,
     ranks_agree,
+    repairs_are_the_same,
     training_goes_on,
 ]
 

@@ -122,16 +122,16 @@ class Work:
             self._known[key] = self._averaged(scorer.channel_scores())
         return self._known[key]
 
-    def _averaged(self, scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return scores that are the same on every rank."""
+    def _averaged(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return float64 arrays that are the same on every rank: scores, repaired weights."""
         if not isinstance(self.opened, Ranked):
             if self.distributed:
                 raise OptionError("distributed=True, but this backend knows no ranks; leave it out")
-            return scores
+            return arrays
         if self.distributed and self.opened.ranks() == 1:
             raise OptionError("distributed=True, but there is no process group; start one or leave it out")
         shared = self.distributed is not False and self.opened.ranks() > 1
-        return dict(self.opened.averaged(scores)) if shared else scores
+        return dict(self.opened.averaged(arrays)) if shared else arrays
 
     def _cut(self, candidate: Candidate) -> Removed:
         with self.timing("removal with proof"), self._adjusted(candidate):
@@ -151,7 +151,9 @@ class Work:
         if not isinstance(self.named.pruner, Adjusts):
             yield
             return
-        changes = self._scorer(candidate.structure).adjustments(candidate.kept_channels())
+        repaired = self._scorer(candidate.structure).adjustments(candidate.kept_channels())
+        exact = self._averaged({name: weight.astype(np.float64) for name, weight in repaired.items()})
+        changes = {name: weight.astype(repaired[name].dtype) for name, weight in exact.items()}
         before = {name: self.opened.read(name).copy() for name in changes}
         self.opened.write(changes)
         try:
