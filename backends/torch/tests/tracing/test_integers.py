@@ -79,7 +79,16 @@ def test_a_negative_remembers():
     assert (-TrackedInt(3, X, book)).expression == Arithmetic("-", Constant(0), X)
 
 
-USES = [lambda n: n / 2, lambda n: 2 / n, lambda n: n**-0.5, lambda n: 2**n, float, int]
+USES = [
+    lambda n: n * 0.5,
+    lambda n: 0.5 + n,
+    lambda n: n / 2,
+    lambda n: 2 / n,
+    lambda n: n**-0.5,
+    lambda n: 2**n,
+    float,
+    int,
+]
 
 
 @pytest.mark.parametrize("use", USES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 
 import pytest
@@ -258,15 +259,27 @@ def test_a_layer_derived_from_pytorchs_reads_its_own_sizes():
     assert Attribute("conv", "groups") in recording.attributes
 
 
-def test_a_size_that_becomes_a_factor_must_stay():
-    _, recording = found(
-        lambda self, x: self.lin(x) * self.lin(x).shape[-1] ** -0.5, torch.randn(2, 3), lin=nn.Linear(3, 4)
-    )
-    (literal,) = recording.literals
+FACTORS = [
+    lambda y: y * y.shape[-1] ** -0.5,
+    lambda y: y / y.shape[-1],
+    lambda y: y.shape[-1] * y,
+    lambda y: y.sum(-1) / y.size(-1),
+    lambda y: y + y.shape[1] * 0.1,
+    lambda y: y / torch.tensor(y.shape[-1]).sqrt(),
+    lambda y: y - torch.full((4,), y.shape[-1]),
+    lambda y: y.shape[-1] - y,
+    lambda y: y * math.sqrt(y.shape[-1]),
+]
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_a_size_that_becomes_a_number_must_stay(factor):
+    _, recording = found(lambda self, x: factor(self.lin(x)), torch.randn(2, 3), lin=nn.Linear(3, 4))
     program = recording.programs["eval"]
-    assert literal.expression == Dimension(program.calls[-1].output, 1)
-    assert program.shapes[literal.value] == (4,)
-    assert literal.value not in {*program.constants, *program.parameters.values()}
+    kept = [each for each in recording.literals if isinstance(each.expression, Dimension)]
+    assert [each.expression for each in kept] == [Dimension(program.calls[-1].output, 1)]
+    assert program.shapes[kept[0].value] == (4,)
+    assert kept[0].value not in {*program.constants, *program.parameters.values()}
 
 
 def test_a_check_of_a_length_is_a_size():

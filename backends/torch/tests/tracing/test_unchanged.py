@@ -209,3 +209,19 @@ def test_inputs_of_every_shape(given):
     program = trace(model, given).programs["eval"]
     assert len(program.results) == (2 if isinstance(given, list) else 1)
     assert all(program.shapes[value][1] == 4 for value in program.results)
+
+
+def test_buffers_of_every_kind_are_put_back():
+    def forward(self, x):
+        self.sparse.mul_(2)
+        self.small.copy_(self.small.float().add(1))
+        self.waves.mul_(2)
+        return torch.sparse.mm(self.sparse, x)
+
+    model = Calling(forward)
+    model.register_buffer("sparse", torch.eye(2).to_sparse())
+    model.register_buffer("small", torch.ones(3).to(torch.float8_e4m3fn))
+    model.register_buffer("waves", torch.ones(3, dtype=torch.complex64))
+    trace(model, (torch.randn(2, 3),))
+    assert torch.equal(model.sparse.to_dense(), torch.eye(2))
+    assert model.small.float().tolist() == [1, 1, 1] and model.waves.tolist() == [1, 1, 1]

@@ -26,7 +26,11 @@ class Book(Protocol):
 
 
 class TrackedInt(int):
-    """An integer with the expression it is the value of; it computes as any other."""
+    """
+    An integer with the expression it is the value of; it computes as any other.
+
+    A float that stands on the left (``0.5 * n``) does not ask: that use stays unseen.
+    """
 
     book: Book
     expression: Expression
@@ -115,6 +119,8 @@ def _binary(name: str, operator: str, reflected: bool) -> Callable[[TrackedInt, 
     base = getattr(int, name)
 
     def compute(self: TrackedInt, other: Any) -> Any:
+        if isinstance(other, float):
+            return base(_kept(self), other)
         result = base(self, other)
         if type(result) is not int or isinstance(other, bool) or not self.book.open:
             return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any
 
@@ -50,6 +50,8 @@ class Listener(TorchFunctionMode):
         book = None if self._book is None or self._in_basic() else self._book
         if name in _QUESTIONS and book is not None:
             return _QUESTIONS[name](book, args, kwargs)
+        if name in _COMPUTING and book is not None:
+            _keep(book, (*args, *kwargs.values()))
         if name == multihead.NAME:
             return self._multihead(func, args, kwargs, book)
         macro, reader = MACROS.get(name), READERS.get(name)
@@ -134,4 +136,25 @@ def _numel(book: SizeBook, args: Any, kwargs: Any) -> Any:
 
 
 _QUESTIONS: dict[str, Question] = {"shape": _shape, "size": _size, "numel": _numel, "nelement": _numel}
-_HEARD = frozenset((*_QUESTIONS, *MACROS, *READERS, multihead.NAME))
+_COMPUTING = frozenset(
+    name
+    for names in (
+        "add sub mul div pow remainder add_ sub_ mul_ div_ pow_ true_divide floor_divide divide multiply",
+        "__rsub__ __rdiv__ __rpow__ __floordiv__ __rfloordiv__ __mod__ __rmod__",
+        "fill_ full full_like new_full tensor as_tensor",
+    )
+    for name in names.split()
+)
+"""Functions that compute with a number given to them."""
+
+
+def _keep(book: SizeBook, given: Iterable[Any]) -> None:
+    """Take note of sizes that an operation computes with: they must stay."""
+    for each in given:
+        if isinstance(each, TrackedInt):
+            book.fixed(each.expression, plain(each))
+        elif type(each) is list:
+            _keep(book, each)
+
+
+_HEARD = frozenset((*_QUESTIONS, *_COMPUTING, *MACROS, *READERS, multihead.NAME))

@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from .._arrays import bits
 from .steps import tensors
 
 
@@ -148,13 +149,12 @@ def _same(held: Any, before: Any) -> bool:
 
 
 def _equal(tensor: Tensor, value: Tensor) -> bool:
-    """Say whether two tensors have the same bits; NaN equals itself."""
-    if tensor.shape != value.shape:
+    """Say whether two tensors have the same bits."""
+    if tensor.shape != value.shape or tensor.dtype != value.dtype or tensor.layout != torch.strided:
         return False
-    if torch.equal(tensor, value):
-        return True
-    nan = tensor.isnan()
-    return torch.equal(nan, value.isnan()) and torch.equal(tensor[~nan], value[~nan])
+    if tensor.is_complex():
+        tensor, value = torch.view_as_real(tensor), torch.view_as_real(value)
+    return torch.equal(bits(tensor), bits(value))
 
 
 @contextmanager

@@ -121,6 +121,13 @@ def _collect(values: Any, found: list[Tensor]) -> None:
         _collect(list(values.values()), found)
 
 
+def address(tensor: Tensor) -> int:
+    """Return where a tensor's numbers begin; 0 where they lie in no memory of their own."""
+    if tensor.layout != torch.strided or tensor.device.type == "meta" or not tensor.numel():
+        return 0
+    return tensor.data_ptr()
+
+
 def translates(*names: str) -> Callable[[Translation], Translation]:
     """Enter a function in the table under these names."""
 

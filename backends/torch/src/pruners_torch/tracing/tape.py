@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pruners.structure.program import NONE, Place, Program
 
-from .steps import Step
+from .steps import Step, address
 
 
 class Origin(NamedTuple):
@@ -44,8 +44,8 @@ class Tape:
         for name, tensor in named.items():
             value = self.program.parameter(name, tensor.shape)
             self.give(tensor, value)
-            if tensor.device.type != "meta" and tensor.numel():
-                self._memory[tensor.data_ptr()] = (tensor, value)
+            self._memory[address(tensor)] = (tensor, value)
+        self._memory.pop(0, None)
 
     def stand(self, module: str, operation: str) -> None:
         """Say where and what is written down next."""
@@ -144,9 +144,7 @@ class Tape:
 
     def _alias(self, tensor: Tensor) -> int | None:
         """Return the parameter whose memory a tensor shares, laid out alike (``weight.data``)."""
-        if tensor.device.type == "meta" or not tensor.numel():
-            return None
-        owner, value = self._memory.get(tensor.data_ptr(), (None, NONE))
+        owner, value = self._memory.get(address(tensor), (None, NONE))
         if owner is None or owner.shape != tensor.shape or owner.stride() != tensor.stride():
             return None
         return value if owner.dtype == tensor.dtype else None
