@@ -27,7 +27,7 @@ class Sites:
     """What was chosen at each site, and what it led to."""
 
     prefer: str = "width"
-    """"width" takes the last axis (the width of heads), "heads" the first."""
+    """"width" takes the last axis (the width of heads), "heads" the one before it."""
     chosen: dict[Site, int] = field(factory=dict)
     carriers: dict[Site, list[np.ndarray]] = field(factory=dict)
     modules: dict[Site, str] = field(factory=dict)
@@ -39,7 +39,8 @@ class Sites:
         site = Site(f"{module} {op.place.line}", lengths, tuple(candidates))
         if site not in self.chosen:
             likely = [axis for axis in candidates if lengths[axis] > _FEW] or candidates
-            self.chosen[site] = likely[0] if self.prefer == "heads" else likely[-1]
+            heads = candidates[-2] if len(candidates) > 2 else likely[0]
+            self.chosen[site] = heads if self.prefer == "heads" else likely[-1]
         self.modules.setdefault(site, op.place.module)
         return site, self.chosen[site]
 
