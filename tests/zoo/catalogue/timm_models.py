@@ -32,6 +32,7 @@ def network(
     size: int = 224,
     sized: bool = False,
     representative: bool = False,
+    exception: str = "",
     **options: Any,
 ) -> Entry:
     return Entry(
@@ -41,6 +42,7 @@ def network(
         size=size,
         small=small,
         representative=representative,
+        exception=exception,
     )
 
 
@@ -131,6 +133,11 @@ TIMM = (
     network("Visformer", "visformer_tiny", 224),
     sized("NesT", "nest_tiny", 64),
     network("TinyViT", "tiny_vit_5m_224", 224),
-    network("Sequencer", "sequencer2d_s", 224),
+    network(
+        "Sequencer",
+        "sequencer2d_s",
+        224,
+        exception="Most of its weights belong to LSTMs, and recurrent layers are kept whole on purpose.",
+    ),
     network("BoTNet", "sebotnet33ts_256", 256, size=256),
 )
