@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent
 PLUGINS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("plugins/*/pyproject.toml"))
 BACKENDS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("backends/*/pyproject.toml"))
 REFERENCE = "backends/numpy"
+WITH_TORCH = ["core/src/pruners/removing.py"]  # its example needs PyTorch
 TORCH = "backends/torch"
 CONFORMANCE = "tests/conformance"
 WITH_DEMO = "core[demo]"
@@ -71,10 +72,13 @@ def pytest(session: nox.Session, *arguments: str) -> None:
     session.run("python", "-m", "pytest", *arguments, *session.posargs, env=ONE_THREAD)
 
 
-def doctests(session: nox.Session, packages: list[str]) -> None:
-    """Run the examples in docstrings."""
-    demo = "--ignore=core/src/pruners/demo"  # needs PyTorch to be imported, and has no examples
-    pytest(session, "--doctest-modules", demo, *[f"{package}/src" for package in packages])
+def doctests(session: nox.Session, backend: str, packages: list[str]) -> None:
+    """Run the examples in docstrings: of everything beside the reference, of the backend elsewhere."""
+    if backend == REFERENCE:
+        ignored = [f"--ignore={path}" for path in ("core/src/pruners/demo", *WITH_TORCH)]
+        pytest(session, "--doctest-modules", *ignored, *[f"{package}/src" for package in packages])
+    else:
+        pytest(session, "--doctest-modules", f"{backend}/src", *(WITH_TORCH if backend == TORCH else ()))
 
 
 def lowest(package: str) -> dict[str, str]:
@@ -118,7 +122,7 @@ def define_framework(backend: str) -> None:
         if networks:
             install_networks(session)
         pytest(session, *tests_of(packages), "tests/matrix", *networks)
-        doctests(session, packages if backend == REFERENCE else [backend])
+        doctests(session, backend, packages)
 
     framework.__doc__ = f"Core, algorithms, conformance and matrix on {name}, no other framework installed."
     nox.session(framework, name=name, python=python_of(backend), tags=["test"])
