@@ -187,9 +187,27 @@ def test_a_model_that_refuses_tracked_integers_is_recorded_without():
     assert "TypeError: an int, please" in recording.notes[0]
 
 
-def test_an_unknown_mode_is_refused():
-    with pytest.raises(OptionError, match="modes must be among eval, train, got 'test'"):
-        trace(nn.Linear(3, 4), torch.randn(2, 3), modes=("eval", "test"))
+@pytest.mark.parametrize(("modes", "got"), [(("eval", "test"), "'test'"), ((), "none")])
+def test_other_modes_are_refused(modes, got):
+    with pytest.raises(OptionError, match=f"modes must be among eval, train, got {got}"):
+        trace(nn.Linear(3, 4), torch.randn(2, 3), modes=modes)
+
+
+def test_a_training_pass_that_fails_alone_is_an_error():
+    model = Calling(only_evaluates, lin=nn.Linear(3, 4))
+    with pytest.raises(TraceError, match="in training mode: ValueError: targets should not be none"):
+        trace(model, (torch.randn(2, 3),), modes=("train",))
+
+
+def fails_in_its_own_way(self, x):
+    if type(x.shape[0]) is not int:
+        raise TypeError("an int, please")
+    raise ValueError("nothing to see")
+
+
+def test_the_error_that_is_told_is_the_models_own():
+    with pytest.raises(TraceError, match="nothing to see"):
+        trace(Calling(fails_in_its_own_way), torch.randn(2, 3))
 
 
 def test_a_parameter_without_a_shape_is_named():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attrs import frozen
 from torch import nn
 
 from pruners.structure.program import NONE, Arithmetic, Attribute, Constant, Dimension, Expression, Op
@@ -104,22 +105,22 @@ def _stacked(
             book.note(width, kwargs[name], 0)
 
 
+@frozen(eq=False)
 class _Sizes:
-    """The sizes of one call."""
+    """The sizes of one call, as numbers and as expressions."""
 
-    def __init__(
-        self,
-        book: SizeBook,
-        length: int,
-        count: int,
-        many: Expression,
-        head: Expression,
-        width: Expression,
-        batch: Expression,
-    ) -> None:
-        self.book, self.length, self.count = book, length, count
-        self.many, self.head, self.width = many, head, width
-        self.batched = Arithmetic("*", batch, many)
+    book: SizeBook
+    length: int
+    count: int
+    many: Expression
+    head: Expression
+    width: Expression
+    batch: Expression
+
+    @property
+    def batched(self) -> Expression:
+        """Heads of all examples."""
+        return Arithmetic("*", self.batch, self.many)
 
     def note(self, query: Any, start: int, constants: int, own: bool) -> None:
         """Find, by their shapes, the values that the function sized itself."""

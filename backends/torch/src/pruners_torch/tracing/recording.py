@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -92,29 +92,18 @@ def trace(
     Raises
     ------
     pruners.TraceError
-        If the evaluation pass fails (the cause is chained), or a parameter has no shape yet.
+        If the first pass fails (the cause is chained), or a parameter has no shape yet.
     pruners.OptionError
-        If a mode is unknown.
+        If a mode is unknown, or none is given.
     """
     unknown = [mode for mode in modes if mode not in MODES]
-    if unknown:
-        raise OptionError(f"modes must be among {', '.join(MODES)}, got {unknown[0]!r}")
+    if unknown or not modes:
+        got = repr(unknown[0]) if unknown else "none"
+        raise OptionError(f"modes must be among {', '.join(MODES)}, got {got}")
     named, names = names_of(module)
-    arguments = Arguments.of(example_inputs)
-    trial = _Trial(module, Snapshot(module), named, arguments)
-    passes: dict[str, _Pass] = {}
+    trial = _Trial(module, Snapshot(module), named, Arguments.of(example_inputs))
     notes: list[str] = []
-    for mode in sorted(modes):
-        if mode == "train" and "eval" in passes and not passes["eval"].asked:
-            continue
-        try:
-            passes[mode] = trial.best(mode, literals, notes)
-        except Exception as error:
-            if mode == "eval":
-                raise TraceError(_failure(module, error)) from error
-            notes.append(f"the training pass was left out: {_shown(error)}")
-    if len(passes) == 2 and _alike(passes["train"], passes["eval"]):
-        del passes["train"]
+    passes = trial.passes(modes, literals, notes)
     found = tuple(literal for each in passes.values() for literal in each.literals)
     return Recording(
         programs={mode: each.program for mode, each in passes.items()},
@@ -169,20 +158,44 @@ class _Trial:
     named: Mapping[str, Tensor]
     arguments: Arguments
 
+    def passes(self, modes: Sequence[str], literals: bool, notes: list[str]) -> dict[str, _Pass]:
+        """Record a pass per mode; one in training is left out where it fails or tells nothing new."""
+        found: dict[str, _Pass] = {}
+        for mode in sorted(set(modes)):
+            if "eval" in found and not found["eval"].asked:
+                continue
+            try:
+                found[mode] = self.best(mode, literals, notes)
+            except Exception as error:
+                if not found:
+                    raise TraceError(_failure(self.module, mode, error)) from error
+                notes.append(f"the training pass was left out: {_shown(error)}")
+        if len(found) == 2 and _alike(found["train"], found["eval"]):
+            del found["train"]
+        return found
+
     def best(self, mode: str, literals: bool, notes: list[str]) -> _Pass:
         """Record one pass; where it fails, try plain integers, then, in training, a batch of two."""
-        try:
-            return self.record(mode, literals)
-        except Exception as error:
-            if literals:
-                with suppress(Exception):
-                    found = self.record(mode, False)
-                    notes.append(f"sizes in the code were not looked for in the {mode} pass: {_shown(error)}")
-                    return found
-            two = self.arguments.doubled() if mode == "train" else None
-            if two is None:
-                raise
-            return evolve(self, arguments=two).best(mode, literals, notes)
+        errors: list[Exception] = []
+        for trial in self._variants(mode):
+            refused = ""
+            for tracked in (True, False) if literals else (False,):
+                try:
+                    found = trial.record(mode, tracked)
+                except Exception as error:
+                    errors.append(error)
+                    refused = _shown(error)
+                    continue
+                if refused:
+                    notes.append(f"sizes in the code were not looked for in the {mode} pass: {refused}")
+                return found
+        raise errors[int(literals)]  # with plain integers, on the inputs as they are
+
+    def _variants(self, mode: str) -> Iterator[_Trial]:
+        yield self
+        two = self.arguments.doubled() if mode == "train" else None
+        if two is not None:
+            yield evolve(self, arguments=two)
 
     def record(self, mode: str, literals: bool) -> _Pass:
         """Run the model once, put everything back, and return what was recorded."""
@@ -204,8 +217,9 @@ class _Trial:
         return _Pass(recorder.program, script, tuple(book.literals) if book is not None else (), watch.asked)
 
 
-def _failure(module: nn.Module, error: Exception) -> str:
-    return f"{type(module).__name__} does not run on the example inputs in evaluation mode: {_shown(error)}"
+def _failure(module: nn.Module, mode: str, error: Exception) -> str:
+    name = {"eval": "evaluation", "train": "training"}[mode]
+    return f"{type(module).__name__} does not run on the example inputs in {name} mode: {_shown(error)}"
 
 
 def _shown(error: Exception) -> str:
