@@ -146,7 +146,6 @@ NETWORKS: dict[str, tuple[type[nn.Module], tuple[int, ...]]] = {
     "dense": (Dense, (3, 4, 4)),
     "plain": (Plain, (3, 6, 6)),
 }
-NORMALISING = ("heads", "dense")
 
 
 def build(name: str, batch: int = 3) -> tuple[nn.Module, Tensor]:
@@ -233,9 +232,7 @@ def vision() -> bool:
 @pytest.fixture
 def graphs() -> SimpleNamespace:
     """Return the networks of these tests and what makes them smaller."""
-    return SimpleNamespace(
-        build=build, shrink=shrink, masked=masked, networks=NETWORKS, normalising=NORMALISING, Plain=Plain
-    )
+    return SimpleNamespace(build=build, shrink=shrink, masked=masked, networks=NETWORKS, Plain=Plain)
 
 
 @pytest.fixture

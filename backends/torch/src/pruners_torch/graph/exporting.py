@@ -68,28 +68,37 @@ def exported(module: nn.Module, example_inputs: Any, modes_: Sequence[str] = MOD
     if isinstance(module, GraphModel):
         return _again(module, arguments, modes_)
     taker = _Taker(module)
-    notes: list[str] = []
-    wide = arguments.doubled() or arguments
-    found: dict[str, Routine] = {}
-    with untouched(Snapshot(module)), _quietly():
-        for mode in sorted(modes_):
-            try:
-                program, wide = _export(module, arguments, wide, mode)
-                found[mode] = taker.routine(program, mode)
-            except Exception as error:
-                if mode == "eval" or len(modes_) == 1:
-                    raise TraceError(_failure(module, mode, error)) from error
-                notes.append(f"the training graph is derived from the one for evaluation: {_shown(error)}")
-    exported_modes = tuple(found)
     origins = {name: origin_of(each) for name, each in module.named_modules(remove_duplicate=False)}
+    with untouched(Snapshot(module)), _quietly():
+        found, used, notes = _routines(module, arguments, modes_, taker)
     model = GraphModel(taker.held(), modes.completed(found), origins)
-    return Exported(model, wide, exported_modes, tuple(notes))
+    return Exported(model, used, tuple(found), notes)
 
 
 def _again(model: GraphModel, arguments: Arguments, modes_: Sequence[str]) -> Exported:
     """Take a model that is a graph already."""
-    twin = GraphModel(held_by(model), routines_of(model), origins_of(model))
-    return Exported(twin, arguments, tuple(sorted(modes_)))
+    routines = routines_of(model)
+    free = all(routine.ranges for routine in routines.values())
+    wide = (arguments.doubled() if free else None) or arguments
+    return Exported(GraphModel(held_by(model), routines, origins_of(model)), wide, tuple(sorted(modes_)))
+
+
+def _routines(
+    module: nn.Module, arguments: Arguments, modes_: Sequence[str], taker: _Taker
+) -> tuple[dict[str, Routine], Arguments, tuple[str, ...]]:
+    """Return the forward pass of each mode, what they were exported with, and what could not be."""
+    used = arguments.doubled() or arguments
+    found: dict[str, Routine] = {}
+    notes: list[str] = []
+    for mode in sorted(modes_):
+        try:
+            program, used = _export(module, arguments, used, mode)
+            found[mode] = taker.routine(program, mode)
+        except Exception as error:
+            if mode == "eval" or len(modes_) == 1:
+                raise TraceError(_failure(module, mode, error)) from error
+            notes.append(f"the training graph is derived from the one for evaluation: {_shown(error)}")
+    return found, used, tuple(notes)
 
 
 def _export(

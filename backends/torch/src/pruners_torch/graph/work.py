@@ -131,8 +131,11 @@ class Rewriting:
             return made
         if any(self.lengths.gives_tensor(each) for each in node.all_input_nodes):
             return made
-        known = fx.map_arg((node.args, node.kwargs), self.numbers.__getitem__)
-        return node.target(*known[0], **known[1])  # type: ignore[operator]
+        args, kwargs = fx.map_arg((node.args, node.kwargs), lambda each: self._number_of(each))
+        return node.target(*args, **kwargs)  # type: ignore[operator]
+
+    def _number_of(self, node: fx.Node) -> Any:
+        return self.numbers.get(node, self.lengths.made.get(node))
 
     def _check(self, node: fx.Node) -> None:
         """Raise where an unknown operation has the length of an axis that changes as an argument."""
