@@ -6,6 +6,7 @@ import copy
 import functools
 import importlib.util
 import math
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
