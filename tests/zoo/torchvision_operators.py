@@ -31,7 +31,7 @@ _kept: list[torch.library.Library] = []  # the operators live as long as this
 
 def install() -> None:
     """Make torchvision importable and its detection models runnable; once is enough."""
-    if _kept or _compiled():
+    if hasattr(torch.ops.torchvision, "ps_roi_pool") or _compiled():  # this file may be imported twice
         return
     library = torch.library.Library("torchvision", "DEF")
     _kept.append(library)
