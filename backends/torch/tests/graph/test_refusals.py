@@ -166,6 +166,13 @@ def test_an_unknown_operation_with_a_size_is_named(monkeypatch):
         traced.remove(plan, halves)
 
 
+def test_a_node_that_is_called_in_an_unknown_way_is_named(graphs, monkeypatch):
+    monkeypatch.setitem(work.HANDLERS, "view", lambda *_: {}["nothing"])
+    model, x = graphs.build("shuffle")
+    with pytest.raises(pruners.RemovalError, match=r"node 'view' \(aten\.view.*unknown way \(KeyError"):
+        graphs.shrink(model, x)
+
+
 def test_the_node_that_fails_is_named(graphs, monkeypatch):
     monkeypatch.setitem(work.HANDLERS, "view", lambda *_: {})
     model, x = graphs.build("shuffle")

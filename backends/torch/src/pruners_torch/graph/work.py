@@ -12,7 +12,7 @@ from attrs import define, field
 from torch import fx
 from torch._ops import OpOverload
 
-from pruners import RemovalError
+from pruners import PrunersError, RemovalError
 
 from .lengths import Lengths
 from .nodes import base_name, bound, give, shown
@@ -59,6 +59,16 @@ class Rewriting:
         """Rewrite one node."""
         if node.op != "call_function":
             return
+        try:
+            self._take(node)
+        except PrunersError:
+            raise
+        except Exception as error:
+            raise self.refuse(
+                node, f"is called in an unknown way ({type(error).__name__}: {error})"
+            ) from error
+
+    def _take(self, node: fx.Node) -> None:
         made = self.lengths.made.get(node)
         if isinstance(made, (int, float)):
             self.numbers[node] = self._computed(node, made)
