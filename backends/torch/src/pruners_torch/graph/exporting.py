@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr
@@ -128,8 +129,9 @@ def _exported(module: nn.Module, given: Arguments, free: bool) -> ExportedProgra
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Run a block without warnings, without what export prints, without the fused kernels of attention."""
-    fast = torch.backends.mha.get_fastpath_enabled()
+    fast, disabled = torch.backends.mha.get_fastpath_enabled(), logging.root.manager.disable
     torch.backends.mha.set_fastpath_enabled(False)
+    logging.disable(max(disabled, logging.WARNING))
     try:
         with ExitStack() as stack:
             stack.enter_context(redirect_stderr(StringIO()))
@@ -140,6 +142,7 @@ def _quietly() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        logging.disable(disabled)
 
 
 def _failure(module: nn.Module, mode: str, error: Exception) -> str:
