@@ -62,3 +62,17 @@ def test_macs_are_those_of_a_public_counter(build, shape):
     assert removal.macs.before == dense
     assert removal.macs.after == counted(model, x) < dense
     assert removal.parameters.after == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_a_group_saves_what_leaves_with_it_alone():
+    def removal(sparsity: object) -> pruners.Removal:
+        torch.manual_seed(0)
+        options = {"example_inputs": torch.randn(2, 3, 16, 16), "measure": 0}
+        return pruners.remove(Upward(), "filter-norm", sparsity=sparsity, **options)
+
+    rows = {row.layer: row for row in removal(0.5).groups}
+    assert len(rows) > 2
+    for layer, row in rows.items():
+        alone = removal({layer: 0.5})
+        assert row.parameters == alone.parameters.before - alone.parameters.after > 0
+        assert row.macs == alone.macs.before - alone.macs.after > 0

@@ -56,13 +56,20 @@ class Candidate:
     def rows(self) -> Iterator[GroupRow]:
         """Yield what becomes of each group."""
         because = {root: each.place for each in self.restored for root in each.roots}
-        for group in self.structure.groups:
+        groups = self.structure.groups
+        owner = np.full(self.structure.size, len(groups))
+        for number, group in enumerate(groups):
+            owner[group.units] = number
+        saved = self.costs.alone(owner, self.gone, len(groups))
+        for group, (parameters, macs) in zip(groups, saved, strict=True):
             places = {str(because[int(root)]) for root in group.units if int(root) in because}
             yield GroupRow(
                 layer=group.name,
                 layers=tuple(member.parameter for member in group.scored),
                 units=len(group),
                 kept=int(np.count_nonzero(~self.gone[group.units])),
+                parameters=parameters,
+                macs=macs,
                 restored="; ".join(f"a size in {place}" for place in sorted(places)),
             )
 

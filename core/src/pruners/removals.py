@@ -63,6 +63,10 @@ class GroupRow:
     """Every layer whose output channels these are."""
     units: int
     kept: int
+    parameters: int = 0
+    """Parameters that leave with this group alone; groups overlap, so these do not add up to the total."""
+    macs: int = 0
+    """MACs of one forward pass saved by this group alone."""
     restored: str = ""
     """Why channels came back after the choice; empty if none did."""
 
@@ -136,13 +140,21 @@ class RemovalReport:
     def __str__(self) -> str:
         removal = self.removal
         table = Table(box=box.SIMPLE_HEAD)
-        for heading in ("channels of", "layers", "before", "after"):
-            table.add_column(heading, justify="right" if heading in ("before", "after") else "left")
-        table.add_column("kept because")
+        for heading in ("channels of", "layers", "before", "after", "parameters", "MACs", "kept because"):
+            table.add_column(
+                heading, justify="left" if heading in ("channels of", "kept because") else "right"
+            )
         for row in removal.groups:
-            table.add_row(row.layer, str(len(row.layers)), str(row.units), str(row.kept), row.restored)
+            numbers = (
+                str(len(row.layers)),
+                str(row.units),
+                str(row.kept),
+                _less(row.parameters),
+                _less(row.macs),
+            )
+            table.add_row(row.layer, *numbers, row.restored)
         for layer, reason in removal.whole.items():
-            table.add_row(layer, "", "all", "all", reason)
+            table.add_row(layer, "", "all", "all", "", "", reason)
         return as_text(table, ["", *self._lines()])
 
     def _lines(self) -> list[str]:
@@ -176,6 +188,10 @@ class RemovalReport:
             "latency": None if removal.latency is None else [asdict(each) for each in removal.latency],
             "seconds": dict(removal.seconds),
         }
+
+
+def _less(saved: int) -> str:
+    return f"-{saved:,}" if saved else "0"
 
 
 def _fell(name: str, quantity: Before) -> str:

@@ -37,6 +37,33 @@ class Costs:
         """Return the MACs of one forward pass on the recorded inputs when `removed` are gone."""
         return self._total(self._macs, removed)
 
+    def alone(self, owner: np.ndarray, removed: np.ndarray, groups: int) -> list[tuple[int, int]]:
+        """
+        Return the parameters and MACs that each group saves by itself.
+
+        Parameters
+        ----------
+        owner : int array (root,)
+            The group of each root; `groups` where it has none.
+        removed : bool array (root,)
+            What leaves.
+        groups : int
+            How many there are.
+        """
+        lost = np.array(
+            [np.bincount(owner[each[removed[each]]], minlength=groups + 1)[:groups] for each in self._vectors]
+        ).reshape(-1, groups)
+        return list(zip(self._saved(self._parameters, lost), self._saved(self._macs, lost), strict=True))
+
+    def _saved(self, terms: Iterable[_Factor], lost: np.ndarray) -> list[int]:
+        saved = [0] * lost.shape[1]
+        for constant, indices in terms:
+            lengths = [len(self._vectors[index]) for index in indices]
+            for group in np.flatnonzero(lost[list(indices)].any(axis=0)):
+                left = [n - int(lost[index, group]) for n, index in zip(lengths, indices, strict=True)]
+                saved[group] += constant * (math.prod(lengths) - math.prod(left))
+        return saved
+
     def _total(self, terms: Iterable[_Factor], removed: np.ndarray) -> int:
         counts = [int(np.count_nonzero(~removed[vector])) for vector in self._vectors]
         return sum(constant * math.prod(counts[index] for index in indices) for constant, indices in terms)
