@@ -64,7 +64,7 @@ def theirs(entry: Entry, limit: float, size: str) -> Result:
 
 
 def _lost(entry: Entry, why: str) -> Result:
-    return Result(entry.name, entry.family, "torch-pruning", why, broken=True)
+    return Result(entry.name, entry.family, "torch-pruning", refused=why, broken=True)
 
 
 def child(name: str, size: str, file: str) -> None:

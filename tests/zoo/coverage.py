@@ -31,6 +31,7 @@ evaluation mode.
 HEADS = (
     "network",
     "form",
+    "image",
     "groups",
     "units",
     "parameters",
@@ -39,7 +40,7 @@ HEADS = (
     "forward s",
     "analysis s",
     "planning s",
-    "removal s",
+    "removal and proof s",
     "layers whole",
 )
 SECTIONS = ("torchvision", "paper", "timm")
@@ -84,7 +85,7 @@ def summary(results: Sequence[Result]) -> list[str]:
             f"| median reduction of parameters | {_median(each.reduction for each in exact):.0%} |",
             f"| median reduction of MACs | {_median(each.macs_reduction for each in exact):.0%} |",
             f"| analysis, median in forward passes | {_median(map(analysis, timed)):.1f} |",
-            f"| planning and removal, median in forward passes | {_median(map(rest, timed)):.1f} |",
+            f"| planning, removal and proof, median in forward passes | {_median(map(rest, timed)):.1f} |",
             f"| slowest in all, s | {sum(slowest.seconds.values()):.1f} ({slowest.name}) |",
         ]
     return lines
@@ -100,7 +101,7 @@ def analysis(result: Result) -> float:
 
 
 def rest(result: Result) -> float:
-    """Return everything after the analysis but the proof, in forward passes."""
+    """Return everything after the analysis, in forward passes."""
     return (_planning(result) + _removal(result)) / result.forward
 
 
@@ -109,7 +110,7 @@ def _planning(result: Result) -> float:
 
 
 def _removal(result: Result) -> float:
-    known = {"analysis", "scores", "planning", "proof"}
+    known = {"analysis", "scores", "planning"}
     return sum(value for stage, value in result.seconds.items() if stage not in known)
 
 
@@ -117,10 +118,11 @@ def row(result: Result) -> tuple[str, ...]:
     """Return one line of the table."""
     name = result.name.partition("/")[2]
     if result.refused:
-        return (name, result.form, *[""] * (len(HEADS) - 2))
+        return (name, result.form, result.image, *[""] * (len(HEADS) - 3))
     return (
         name,
         "in place" if result.form == "module" else "graph",
+        result.image,
         str(result.groups),
         f"{result.units:,}",
         _fell(result.parameters, result.reduction),

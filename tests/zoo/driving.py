@@ -70,8 +70,10 @@ def alone(entry: Entry, form: Form, pruner: str, limit: float, size: str = "full
                 text=True,
             )
         except subprocess.TimeoutExpired:
-            return Result(entry.name, entry.family, form, f"took more than {limit:.0f} s", broken=True)
+            return Result(
+                entry.name, entry.family, form, refused=f"took more than {limit:.0f} s", broken=True
+            )
         if file.exists():
             return from_line(file.read_text(encoding="utf-8"))
     last = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]
-    return Result(entry.name, entry.family, form, f"the process ended: {last}", broken=True)
+    return Result(entry.name, entry.family, form, refused=f"the process ended: {last}", broken=True)

@@ -65,6 +65,11 @@ class Entry:
     representative: bool = False
     """Whether the test suite runs it."""
 
+    def image(self, small: bool = False) -> str:
+        """Return the size of the example images as text."""
+        size = self.small if small else self.size
+        return f"{size}x{size}" if isinstance(size, int) else f"{size[0]}x{size[1]}"
+
     def build(self, small: bool = False) -> tuple[nn.Module, tuple[Any, ...]]:
         """Return the network in eval mode, its weights random yet alive, and example inputs."""
         size = self.small if small else self.size

@@ -23,6 +23,8 @@ class Result:
     name: str
     family: str
     form: str
+    image: str = ""
+    """Height and width of the example images: ``"224x224"``."""
     refused: str = ""
     """The error that `pruners.remove` raised, or what went wrong around it; empty: it went through."""
     broken: bool = False

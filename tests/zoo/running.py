@@ -30,6 +30,7 @@ def run(entry: Entry, form: Form, pruner: str = "filter-norm", small: bool = Fal
     torch.set_num_threads(1)
     torch.backends.mha.set_fastpath_enabled(False)  # its fused kernels round otherwise than the parts
     found: dict[str, Any] = {"name": entry.name, "family": entry.family, "form": form}
+    found["image"] = entry.image(small)
     try:
         model, inputs = entry.build(small)
         original = copy.deepcopy(model)

@@ -12,6 +12,7 @@ GOOD = Result(
     "torchvision/resnet18",
     "ResNet",
     "module",
+    "64x64",
     dtype="float64",
     error=1e-15,
     exact=True,
@@ -64,7 +65,7 @@ def test_the_page_has_totals_rows_exceptions_and_reasons():
     assert "| networks | 2 |" in text
     assert "| exact and at least 40% fewer parameters | 1 |" in text
     assert "| analysis, median in forward passes | 2.0 |" in text
-    assert "| resnet18 | in place | 3 | 960 | 1 k → 300 (−70%) | 2 M → 500 k (−75%) | 1e-15 |" in text
+    assert "| resnet18 | in place | 64x64 | 3 | 960 | 1 k → 300 (−70%) | 2 M → 500 k (−75%) | 1e-15 |" in text
     assert f"| {ZOO[0].name} | exact, but only 10% fewer parameters | not yet understood |" in text
     assert "- **torchvision/resnet18**: the model returns it (1: `fc.weight`)." in text
     assert "nox -s zoo" in text
