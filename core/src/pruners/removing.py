@@ -77,7 +77,8 @@ def remove(
     data, loss
         For pruners that look at data, as in `pruners.scores`.
     optimizer : object or list, optional
-        Keeps every parameter and the state of the surviving channels.
+        Keeps every parameter and the state of the surviving channels; with ``form="graph"`` it goes
+        on with the new model's parameters.
     copies : sequence of models, optional
         Moving averages and the like: cut as the model is.
     form : {"module", "graph"}, default "module"
