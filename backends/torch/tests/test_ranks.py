@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 
@@ -153,6 +154,8 @@ def _rank(rank: int, store: str) -> None:
     group.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=RANKS)
     for scene in SCENES:
         scene(rank)
+    gc.collect()  # a wrapper in a cycle holds the group, whose threads must end before the interpreter does
+    group.barrier()  # no rank leaves while another still talks to it
     group.destroy_process_group()
 
 

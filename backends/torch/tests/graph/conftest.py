@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import copy
-import functools
-import importlib.util
+import importlib
 import math
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,8 +21,6 @@ from pruners.structure.engine import analyse
 from pruners.structure.plan import RemovalPlan
 
 torch.set_num_threads(1)
-
-ROOT = Path(__file__).parents[4]
 
 
 class Shuffle(nn.Module):
@@ -211,17 +206,6 @@ def masked(model: nn.Module, kept: dict[str, dict[int, np.ndarray]]) -> nn.Modul
     return twin
 
 
-@functools.cache
-def vision() -> bool:
-    """Make torchvision importable; return whether it is."""
-    if importlib.util.find_spec("torchvision") is None:
-        return False
-    if str(ROOT) not in sys.path:
-        sys.path.append(str(ROOT))
-    importlib.import_module("tests.zoo.torchvision_operators").install()
-    return True
-
-
 @pytest.fixture
 def graphs() -> SimpleNamespace:
     """Return the networks of these tests and what makes them smaller."""
@@ -229,10 +213,8 @@ def graphs() -> SimpleNamespace:
 
 
 @pytest.fixture
-def models() -> Any:
+def models(torchvision: Any) -> Any:
     """Return torchvision's models, or skip."""
-    if not vision():
-        pytest.skip("torchvision is not installed")
     return importlib.import_module("torchvision.models")
 
 

@@ -1,0 +1,24 @@
+"""torchvision, importable beside any build of PyTorch."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+# By path: which folder the name "tests" stands for depends on what else pytest collects.
+OPERATORS = Path(__file__).parents[3] / "tests/zoo/torchvision_operators.py"
+
+
+@pytest.fixture(scope="session")
+def torchvision():
+    """Return torchvision with operators in plain PyTorch where its own cannot be loaded, or skip."""
+    if importlib.util.find_spec("torchvision") is None:
+        pytest.skip("torchvision is not installed")
+    spec = importlib.util.spec_from_file_location("torchvision_operators", OPERATORS)
+    operators = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(operators)
+    operators.install()
+    return importlib.import_module("torchvision")
