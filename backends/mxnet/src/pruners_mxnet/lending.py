@@ -1,0 +1,68 @@
+"""A block that runs on other numbers for a while: its own arrays are neither read nor written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import mxnet
+from mxnet.gluon import Block, HybridBlock, Parameter
+
+from ._layers import blocks
+
+
+def parameters(model: Block) -> dict[str, Parameter]:
+    """Return every parameter that has values, running statistics included, by its first name."""
+    from ._layers import named
+
+    seen: set[int] = set()
+    found = {}
+    for name, (_, _, parameter) in named(model).items():
+        if id(parameter) not in seen and parameter._data is not None:
+            found[name] = parameter
+        seen.add(id(parameter))
+    return found
+
+
+@contextmanager
+def lent(model: Block, values: Callable[[str, Any], Any]) -> Iterator[None]:
+    """
+    Run a block of code while a model's parameters hold other arrays.
+
+    ``values(name, array)`` is asked for every array of every parameter and device, and returns what
+    stands in for it: of any shape and type. Afterwards the parameters hold their own arrays again, the
+    very objects, gradients included, whatever was done to those that were lent.
+    """
+    kept = [(parameter, parameter._data, parameter._grad) for parameter in parameters(model).values()]
+    lent_ = {
+        parameter: [values(name, array) for array in parameter._data]
+        for name, parameter in parameters(model).items()
+    }
+    try:
+        for parameter, arrays in lent_.items():
+            parameter._data, parameter._grad = arrays, None
+        yield
+    finally:
+        for parameter, data, gradient in kept:
+            parameter._data, parameter._grad = data, gradient
+
+
+@contextmanager
+def eager(model: Block) -> Iterator[None]:
+    """Run a block of code while no part of a model is hybridized: every block's own code runs."""
+    active = [(block, block._active) for block in blocks(model).values() if isinstance(block, HybridBlock)]
+    try:
+        for block, _ in active:
+            block._active = False
+        yield
+    finally:
+        for block, before in active:
+            block._active = before
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Run a block of code outside the user's own recording and training scopes."""
+    with mxnet.autograd.pause(train_mode=False):
+        yield
