@@ -1,0 +1,6 @@
+"""Records a block's forward pass as neutral operations and as MXNet's own operators."""
+
+from .arguments import Arguments, arrays_in
+from .graph import Graph, Node, Recording, Variable
+
+__all__ = ["Arguments", "Graph", "Node", "Recording", "Variable", "arrays_in"]
