@@ -450,6 +450,24 @@ class Parameter(Tensor):
     __module__ = "__main__"
 
 
+class NDArray:
+    """As an array of MXNet."""
+
+    __module__ = "mxnet.ndarray.ndarray"
+
+
+class Block:
+    """As a model of MXNet."""
+
+    __module__ = "mxnet.gluon.block"
+
+
+class Network(Block):
+    """As a user's own model."""
+
+    __module__ = "__main__"
+
+
 ARRAY = np.ones((2, 2))
 
 
@@ -473,9 +491,13 @@ ARRAY = np.ones((2, 2))
             {"w": Parameter()},
             "type __main__.Parameter; pass the torch.nn.Module itself, not its state_dict.",
         ),
+        (
+            {"0.weight": NDArray()},
+            "of type mxnet.ndarray.ndarray.NDArray; pass the mxnet.gluon.Block itself, not its parameters.",
+        ),
         ({}, "It is empty; pass a dict of NumPy arrays by name."),
     ],
-    ids=["list", "scalar", "state-dict", "derived", "empty"],
+    ids=["list", "scalar", "state-dict", "derived", "arrays-of-mxnet", "empty"],
 )
 def test_a_dict_that_is_no_model_says_which_entry_is_wrong(model, message):
     with pytest.raises(pruners.NoBackend) as caught:
@@ -487,6 +509,16 @@ def test_a_dict_of_arrays_without_the_backend_of_arrays_says_what_to_install(dis
     pretend(discover())
     with pytest.raises(pruners.NoBackend, match="type builtins.dict. pip install pruners-numpy"):
         registry.backend_for({"w": ARRAY})
+
+
+@pytest.mark.parametrize(
+    ("model", "package"),
+    [(Tensor(), "pruners-torch"), (Parameter(), "pruners-torch"), (Network(), "pruners-mxnet")],
+)
+def test_a_model_of_a_framework_without_its_backend_says_what_to_install(discover, pretend, model, package):
+    pretend(discover())
+    with pytest.raises(pruners.NoBackend, match=f"pip install {package}$"):
+        registry.backend_for(model)
 
 
 def test_listing_loads_no_array_library_and_is_light():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 PACKAGES = {
+    ("backend", "mxnet"): "pruners-mxnet",
     ("backend", "numpy"): "pruners-numpy",
     ("backend", "torch"): "pruners-torch",
     ("pattern", "bank"): "pruners-bank",
@@ -28,8 +29,11 @@ PACKAGES = {
 }
 """``(kind, name) -> package`` of every plugin this project publishes."""
 
-FRAMEWORKS = {"numpy": "pruners-numpy", "torch": "pruners-torch"}
+FRAMEWORKS = {"mxnet": "pruners-mxnet", "numpy": "pruners-numpy", "torch": "pruners-torch"}
 """Top-level module of a model's type -> the package with its backend."""
 
-MODELS = {"torch": "the torch.nn.Module itself, not its state_dict"}
+MODELS = {
+    "mxnet": "the mxnet.gluon.Block itself, not its parameters",
+    "torch": "the torch.nn.Module itself, not its state_dict",
+}
 """Top-level module of a framework -> what to pass where parts of its model were passed."""

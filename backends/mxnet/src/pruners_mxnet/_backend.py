@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import mxnet
@@ -50,18 +51,24 @@ class MXNetBackend:
 
     def open(self, model: Any) -> MXNetModel:
         """Return the block opened."""
-        block = check(model)
-        found = weights(block)
-        return MXNetModel(block, found, layers(found))
+        return MXNetModel(check(model))
 
 
 @frozen(eq=False)
 class MXNetModel:
-    """One block, opened."""
+    """One block, opened; one without values can only be loaded into."""
 
     model: Block
-    parameters: Mapping[str, Weight]
-    layers: Mapping[str, Layer]
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Weight]:
+        """Every float parameter that is trained, by its first name."""
+        return weights(self.model)
+
+    @cached_property
+    def layers(self) -> Mapping[str, Layer]:
+        """The same as what users match with rules."""
+        return layers(self.parameters)
 
     def view(
         self,

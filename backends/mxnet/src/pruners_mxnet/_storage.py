@@ -18,9 +18,7 @@ from ._arrays import BFLOAT16, to_host
 from ._layers import blocks, named
 from .resizing import Snapshot, clear_caches, fits, put
 
-_TYPES = frozenset(
-    NUMPY[name] for name in "bool uint8 int8 int32 int64 float16 float32 float64 bfloat16".split()
-)
+_TYPES = frozenset(["BOOL", "U8", "I8", "I32", "I64", "F16", "BF16", "F32", "F64"])
 """Names in safetensors of the types that MXNet has."""
 _OPTIONS = "_kwargs"
 """Where Gluon's layers keep what they pass to their operator: sizes are there, too."""
