@@ -1,0 +1,1 @@
+"""Tests that hold two frameworks beside each other."""
