@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import gc
 import json
@@ -10,15 +11,13 @@ import statistics
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
-import torch
 from attrs import define, frozen
 from rich.console import Console
 from rich.table import Table
-
-import pruners
 
 RESULTS = Path(__file__).parent / "results"
 LIMIT = "limit (memory)"
@@ -120,14 +119,25 @@ def show(section: Section, console: Console) -> None:
     console.print(table)
 
 
+def installed(*libraries: str) -> dict[str, str]:
+    found = {}
+    for library in libraries:
+        with contextlib.suppress(PackageNotFoundError):
+            found[library] = version(library)
+    return found
+
+
 def machine() -> dict[str, object]:
     model = platform.processor()
     info = Path("/proc/cpuinfo")
     if info.exists():
         lines = info.read_text(encoding="utf-8").splitlines()
         model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
-    flags = np.show_config("dicts")["SIMD Extensions"]["found"]
-    return {"processor": model, "system": platform.system(), "simd": ", ".join(flags[-1:])}
+    found: dict[str, object] = {"processor": model, "system": platform.system()}
+    if np.lib.NumpyVersion(np.__version__) >= "1.25.0":  # where NumPy says what it was built for
+        flags = np.show_config("dicts")["SIMD Extensions"]["found"]
+        found["simd"] = ", ".join(flags[-1:])
+    return found
 
 
 @frozen
@@ -155,12 +165,7 @@ def record(name: str, figures: object, tables: Iterable[Columns], notes: Iterabl
     """Write figures as JSON and as Markdown tables, with notes, machine, versions and date, to `RESULTS`."""
     RESULTS.mkdir(exist_ok=True)
     today = datetime.date.today().isoformat()
-    versions = {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": torch.__version__,
-        "pruners": pruners.__version__,
-    }
+    versions = {"python": platform.python_version(), **installed("numpy", "torch", "mxnet", "pruners")}
     document = {"date": today, "machine": machine(), "versions": versions, "threads": 1, "figures": figures}
     target = RESULTS / f"{name}-{today}.json"
     target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
