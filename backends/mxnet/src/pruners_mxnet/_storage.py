@@ -16,7 +16,7 @@ from pruners.storage.tensors import NUMPY, ModelState, Sizes, StoredTensor, from
 
 from ._arrays import BFLOAT16, to_host
 from ._layers import blocks, named
-from .resizing import Snapshot, clear_caches, fits, put
+from .resizing import Snapshot, clear_caches, fits, holds_numpy, put
 
 _TYPES = frozenset(["BOOL", "U8", "I8", "I32", "I64", "F16", "BF16", "F32", "F64"])
 """Names in safetensors of the types that MXNet has."""
@@ -59,14 +59,15 @@ def _described(name: str, parameter: Parameter) -> StoredTensor:
     """Return a parameter as a tensor to store; one without values has a shape, and no bytes to read."""
     if parameter._stype != "default":
         raise StateError(f"{name!r} is {parameter._stype}; only dense parameters can be stored")
-    if parameter._shape is None:
+    known = parameter._data[0] if parameter._data is not None else parameter
+    if known.shape is None:
         raise StateError(f"parameter {name!r} has no shape: initialise the model and run it once on a batch")
-    dtype = np.dtype(parameter.dtype)
-    known = NUMPY.get("bfloat16" if dtype == BFLOAT16 else dtype.name)
-    if known is None:
+    dtype = np.dtype(known.dtype)
+    stored = NUMPY.get("bfloat16" if dtype == BFLOAT16 else dtype.name)
+    if stored is None:
         raise StateError(f"{name!r} is of type {dtype}, for which safetensors has no name")
-    shape = tuple(max(length, 0) for length in parameter._shape)
-    return StoredTensor(known, shape, lambda: _bytes(name, parameter))
+    shape = tuple(max(length, 0) for length in known.shape)
+    return StoredTensor(stored, shape, lambda: _bytes(name, parameter))
 
 
 def _bytes(name: str, parameter: Parameter) -> np.ndarray:
@@ -129,6 +130,7 @@ def restore(block: Block, tensors: Mapping[str, StoredTensor], sizes: Sizes) -> 
     found = {each.names[0]: each for each in pieces(block)}
     values = {name: _loaded(name, tensor) for name, tensor in tensors.items()}
     for name, array in values.items():
+        _check_kind(name, found[name].parameter, array)
         _check_resizable(name, found[name], array)
     snapshot, attributes = Snapshot(), [(each, vars(each).copy()) for each in blocks(block).values()]
     options = [(each[_OPTIONS], each[_OPTIONS].copy()) for _, each in attributes if _has_options(each)]
@@ -159,6 +161,11 @@ def _loaded(name: str, stored: StoredTensor) -> np.ndarray:
     if stored.dtype not in _TYPES:
         raise StateError(f"tensor {name!r} is of type {stored.dtype}, which MXNet {mxnet.__version__} lacks")
     return to_array(name, stored)
+
+
+def _check_kind(name: str, parameter: Parameter, values: np.ndarray) -> None:
+    if values.dtype.name == "bfloat16" and holds_numpy(parameter):
+        raise StateError(f"tensor {name!r} is of type BF16, which arrays of mxnet.np cannot have")
 
 
 def _check_resizable(name: str, each: Stored, values: np.ndarray) -> None:

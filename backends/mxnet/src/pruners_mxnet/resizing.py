@@ -9,7 +9,7 @@ import numpy as np
 from attrs import field, frozen
 from mxnet.gluon import Block, Constant, HybridBlock, Parameter
 
-from ._arrays import memory, on_host, shared, to_nd
+from ._arrays import memory, on_host, shared, to_host, to_nd
 from ._layers import blocks
 
 _FIELDS = ("_data", "_grad", "_shape", "_dtype", "_var", "_deferred_init", "_ctx_list", "_ctx_map")
@@ -53,7 +53,7 @@ def _write(array: Any, values: np.ndarray) -> None:
 
 
 def _exchange(parameter: Parameter, values: np.ndarray) -> None:
-    numpy = isinstance(parameter._data[0], mxnet.np.ndarray) if parameter._data else mxnet.util.is_np_array()
+    numpy = holds_numpy(parameter)
     contexts = _contexts(parameter)
     made = [to_nd(values, context) for context in contexts]
     parameter._shape = values.shape
@@ -62,6 +62,12 @@ def _exchange(parameter: Parameter, values: np.ndarray) -> None:
     parameter._deferred_init = ()
     with mxnet.util.np_shape(True), mxnet.util.np_array(numpy), mxnet.autograd.pause():
         parameter._init_impl(shared(made[0], numpy=numpy), contexts)
+
+
+def holds_numpy(parameter: Parameter) -> bool:
+    """Return whether a parameter holds, or would come to hold, arrays of `mxnet.np`."""
+    known = parameter._data
+    return isinstance(known[0], mxnet.np.ndarray) if known else bool(mxnet.util.is_np_array())
 
 
 def _contexts(parameter: Parameter) -> list[Any]:
@@ -91,18 +97,20 @@ def clear_caches(model: Block) -> None:
 class Snapshot:
     """What some parameters hold: their arrays, and what is in these."""
 
-    parameters: list[tuple[Parameter, dict[str, Any], list[Any]]] = field(factory=list)
+    parameters: list[tuple[Parameter, dict[str, Any], list[np.ndarray]]] = field(factory=list)
 
     def add(self, parameter: Parameter) -> None:
         """Remember one more parameter before it is changed."""
         fields = {name: vars(parameter)[name] for name in _FIELDS}
         if isinstance(parameter, Constant):
             fields["value"] = parameter.value
-        self.parameters.append((parameter, fields, [array.copy() for array in parameter._data or ()]))
+        self.parameters.append(
+            (parameter, fields, [to_host(array).copy() for array in parameter._data or ()])
+        )
 
     def restore(self) -> None:
         """Put everything back as it was: the same arrays with the same values."""
         for parameter, fields, copies in self.parameters:
             vars(parameter).update(fields)
             for array, copy in zip(parameter._data or (), copies, strict=True):
-                copy.copyto(array)
+                _write(array, copy)
