@@ -95,7 +95,8 @@ def sizes_of(block: Block) -> dict[str, int | tuple[int, ...]]:
     own = {name: value for name, value in _plain(vars(block)).items() if name not in _NO_SIZES}
     options = vars(block).get(_OPTIONS)
     inner = _plain(options) if isinstance(options, dict) else {}
-    return {**_sizes_of_class(type(block)), **own, **{f"{_OPTIONS}.{key}": inner[key] for key in inner}}
+    kind: Any = type(block)
+    return {**_sizes_of_class(kind), **own, **{f"{_OPTIONS}.{key}": inner[key] for key in inner}}
 
 
 @cache

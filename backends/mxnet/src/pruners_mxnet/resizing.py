@@ -9,7 +9,7 @@ import numpy as np
 from attrs import field, frozen
 from mxnet.gluon import Block, Constant, HybridBlock, Parameter
 
-from ._arrays import memory, on_host, shared, to_host, to_nd
+from ._arrays import BFLOAT16, memory, on_host, shared, to_host, to_nd
 from ._layers import blocks
 
 _FIELDS = ("_data", "_grad", "_shape", "_dtype", "_var", "_deferred_init", "_ctx_list", "_ctx_map")
@@ -40,8 +40,8 @@ def fits(parameter: Parameter, values: np.ndarray) -> bool:
 
 
 def _is_type(dtype: Any, values: np.ndarray) -> bool:
-    named = np.dtype(dtype).names
-    return named == ("bfloat16",) if values.dtype.name == "bfloat16" else np.dtype(dtype) == values.dtype
+    wanted = BFLOAT16 if values.dtype.name == "bfloat16" else values.dtype
+    return bool(np.dtype(dtype) == wanted)
 
 
 def _write(array: Any, values: np.ndarray) -> None:
