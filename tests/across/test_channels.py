@@ -1,4 +1,4 @@
-"""Every pruner, PyTorch beside MXNet: the same numbers give the same channels and the same smaller network."""
+"""Every pruner, PyTorch beside MXNet: the same numbers give the same channels, the same smaller network."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from . import twins
 torch.set_num_threads(1)
 
 OPTIONS: dict[str, tuple[Mapping[str, Any], ...]] = {
-    "apoz": ({}, {"measure": "mean"}),
+    "apoz": ({}, {"measure": "mean-activation"}),
     "filter-norm": ({}, {"p": 1}),
     "random": ({"seed": 4, "unit": "channel"},),
-    "taylor": ({}, {"of": "weights"}),
+    "taylor": ({}, {"form": "gate", "macs": 0.1}, {"form": "weight-joint"}, {"form": "weight-squares"}),
 }
 
 

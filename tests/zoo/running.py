@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import pruners
-from pruners import removal_work
+from pruners import timing
 from pruners.protocols import Form
 
 from .entry import Entry
@@ -61,7 +61,7 @@ def run(entry: Entry, form: Form, pruner: str = "filter-norm", small: bool = Fal
 
 def _make_ready(pruner: str, form: Form) -> None:
     """Load what the first removal loads, and count processor time: it is the same on a busy machine."""
-    vars(removal_work)["perf_counter"] = clock
+    vars(timing)["perf_counter"] = clock
     tiny = nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 2)).eval()
     pruners.remove(tiny, pruner, sparsity=SPARSITY, example_inputs=torch.ones(1, 2), form=form, measure=0)
 

@@ -24,7 +24,7 @@ GOOD = Result(
     whole={"fc.weight": "the model returns it"},
     trains="yes",
     forward=0.01,
-    seconds={"analysis": 0.02, "scores": 0.001, "planning": 0.002, "removal with proof": 0.05},
+    seconds={"analysis": 0.02, "scores": 0.001, "planning": 0.002, "removal": 0.01, "proof": 0.04},
 )
 SMALL = evolve(GOOD, parameters=(1000, 900))
 REFUSED = Result("torchvision/resnet18", "ResNet", "module", refused="no channel can leave")

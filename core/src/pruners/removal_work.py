@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +18,7 @@ from .structure.axes import ignored_axes, output_axes
 from .structure.choosing import Amount, Reduction
 from .structure.engine import Structure, analyse
 from .structure.plan import Removed
+from .timing import Stages
 
 Heads = Literal["auto", "width", "heads"]
 
@@ -48,17 +48,8 @@ class Work:
     distributed: bool | None
     cutting: Cutting
     traced: Traced = field(init=False)
-    seconds: dict[str, float] = field(factory=dict)
+    stages: Stages = field(factory=Stages)
     _known: dict[tuple[str, ...], dict[str, np.ndarray]] = field(factory=dict)
-
-    @contextmanager
-    def timing(self, stage: str) -> Iterator[None]:
-        """Add the seconds of a block to a stage."""
-        start = perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - start
 
     def remove(self, heads: Heads) -> tuple[Candidate, Removed]:
         """Choose and cut; with heads left open, take what leaves the smaller model and can be proved."""
@@ -82,11 +73,11 @@ class Work:
             yield self._candidate("heads")
 
     def _candidate(self, heads: str) -> Candidate:
-        with self.timing("analysis"):
+        with self.stages.timing("analysis"):
             structure = self._analyse(heads)
-        with self.timing("scores"):
+        with self.stages.timing("scores"):
             scores = self._scores(structure, heads)
-        with self.timing("planning"):
+        with self.stages.timing("planning"):
             return propose(self.opened.layers, self.traced, structure, scores, self.amount, self.reduction)
 
     def _analyse(self, heads: str) -> Structure:
@@ -134,7 +125,7 @@ class Work:
         return dict(self.opened.averaged(arrays)) if shared else arrays
 
     def _cut(self, candidate: Candidate) -> Removed:
-        with self.timing("removal with proof"), self._adjusted(candidate):
+        with self.stages.timing("removal"), self._adjusted(candidate):
             removed = self.traced.remove(
                 candidate.plan,
                 candidate.coordinates,
@@ -142,6 +133,7 @@ class Work:
                 copies=self.cutting.copies,
                 tolerance=self.cutting.tolerance,
             )
+        self.stages.move(removed.proving, "removal", "proof")
         history.record(removed.model, candidate.plan)
         return removed
 

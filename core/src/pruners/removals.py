@@ -103,7 +103,7 @@ class Removal:
     latency: tuple[Latency, Latency] | None = None
     """Of the dense and of the smaller model; None where it was not measured."""
     seconds: Mapping[str, float] = field(factory=dict)
-    """Spent on "analysis", "scores", "planning" and "removal with proof"."""
+    """Spent on "analysis", "scores", "planning", "removal" and "proof"."""
 
     def report(self) -> RemovalReport:
         """Return the report; printing it gives a table."""

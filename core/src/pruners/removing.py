@@ -149,7 +149,7 @@ def remove(
     opened = _traceable(model)
     cutting = Cutting(optimizer, copies, tolerance, strict, _patterns(ignore), form)
     work = Work(opened, as_pruner(pruner), amount, reduction, data, loss, distributed, cutting)
-    with work.timing("analysis"):
+    with work.stages.timing("analysis"):
         work.traced = opened.trace(example_inputs, form=form, modes=modes)
     dense = measure_latency(lambda: opened.run(example_inputs), measure) if measure else None
     candidate, removed = work.remove(heads)
@@ -165,7 +165,7 @@ def remove(
         pruner=work.named.name,
         unruled=tuple(dict.fromkeys(str(place) for place in candidate.structure.unruled)),
         latency=_compared(dense, removed, example_inputs, measure),
-        seconds=dict(work.seconds),
+        seconds=dict(work.stages.seconds),
     )
 
 

@@ -55,7 +55,7 @@ class TracedModule:
         tolerance: float | None = None,
     ) -> Removed:
         """Cut the module in place and prove it, or leave everything as it was."""
-        proof = surgery.remove(
+        return surgery.remove(
             self.model,
             self.example_inputs,
             self.programs,
@@ -65,4 +65,3 @@ class TracedModule:
             copies=copies,
             tolerance=tolerance,
         )
-        return Removed(self.model, proof)

@@ -53,7 +53,7 @@ def cut_by_length(
 
     if plan is None:
         plan = plan_by_length(model, kept, attributes=attributes or {}, factors=factors or {})
-    return surgery.remove(model, inputs, programs, plan, coordinates, **options)
+    return surgery.remove(model, inputs, programs, plan, coordinates, **options).proof
 
 
 def masked_by_length(model: nn.Module, kept: Mapping[int, Sequence[int]]) -> nn.Module:

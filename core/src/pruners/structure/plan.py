@@ -49,3 +49,5 @@ class Removed:
 
     model: Any
     proof: Proof
+    proving: float = 0.0
+    """Seconds of the removal that went into the proof, where the backend tells them apart."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from attrs import define
+from attrs import define, field
 from torch import Tensor
 
 from pruners import ProofError, PrunersError
 from pruners.structure.plan import Coordinates, Proof, RemovalPlan
+from pruners.timing import Stages
 
 from ..surgery.cutting import cut
 from ..surgery.proving import Evidence, Trial
@@ -41,6 +42,7 @@ class Proving:
     planned: Sequence[Piece]
     plan: RemovalPlan
     tolerance: float | None
+    stages: Stages = field(factory=Stages)
 
     def run(self) -> Proof:
         """Cut the model and prove it in each recorded mode; the first one's proof is returned."""
@@ -60,10 +62,12 @@ class Proving:
             small.restore()
             set_routines(self.model, {**self.routines, mode: compared[1]})
             after = Snapshot([self.model])
-            proofs.append(self._proved(mode, compared, before, after))
+            with self.stages.timing("proof"):
+                proofs.append(self._proved(mode, compared, before, after))
             small.restore()
-        for mode in self.routines:
-            self._runs(mode, small)
+        with self.stages.timing("proof"):
+            for mode in self.routines:
+                self._runs(mode, small)
         return proofs[0]
 
     def _compared_routines(self, mode: str, full: Routine) -> tuple[Routine, Routine] | None:

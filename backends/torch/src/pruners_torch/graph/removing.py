@@ -67,7 +67,7 @@ class GraphRemoval:
             cut(owner, pieces_of(self.module, pieces(self._own(), self.module), owner), self.plan)
         optimizers.tell(self._rebind(used, smaller))
         history.replace(smaller, history.kept_of(self.module))
-        return Removed(smaller, proof)
+        return Removed(smaller, proof, proving.stages.seconds["proof"])
 
     def _routines(self) -> dict[str, Routine]:
         return routines_of(self.exported.model)

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from attrs import define
+from attrs import define, field
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pruners import ProofError, PrunersError
-from pruners.structure.plan import Coordinates, Proof, RemovalPlan
+from pruners.structure.plan import Coordinates, Proof, RemovalPlan, Removed
 from pruners.structure.program import Program
+from pruners.timing import Stages
 
 from .._layers import optimizers as listed
 from ..tracing.running import Arguments, plainly
@@ -20,7 +21,7 @@ from . import attributes, distributed, optimizers
 from .blaming import culprit
 from .copies import copies_of, pieces_of
 from .cutting import cut
-from .proving import Trial, modes_to_prove, together
+from .proving import Evidence, Trial, modes_to_prove, together
 from .running import Bench, fast_paths, lent, sheltered
 from .tensors import Piece, pieces
 from .undo import Snapshot
@@ -36,7 +37,7 @@ def remove(
     optimizer: Any = None,
     copies: Sequence[Any] = (),
     tolerance: float | None = None,
-) -> Proof:
+) -> Removed:
     """
     Cut a module in place and prove that it computes what the masked one computes.
 
@@ -83,7 +84,7 @@ def remove(
         if isinstance(error, Exception) and not agreed:
             distributed.agree(wrappers, plan, failed=True)
         raise
-    return proof
+    return Removed(model, proof, attempt.stages.seconds.get("proof", 0.0))
 
 
 @define(eq=False)
@@ -96,6 +97,7 @@ class _Attempt:
     coordinates: Coordinates
     tolerance: float | None
     before: Snapshot | None = None
+    stages: Stages = field(factory=Stages)
 
     def run(
         self,
@@ -131,23 +133,30 @@ class _Attempt:
             for mode in modes_to_prove(self.programs, [piece.name for piece in planned])
         ]
         evidence = []
-        for trial in trials:
-            evidence.append(trial.reference())
-            before.restore()
+        with self.stages.timing("proof"):
+            for trial in trials:
+                evidence.append(trial.reference())
+                before.restore()
         cut(model, planned, self.plan)
         after = Snapshot([model])
         try:
-            proofs = []
-            for trial, found in zip(trials, evidence, strict=True):
-                proofs.append(trial.prove(found, before, after, self.tolerance))
-                after.restore()
-            self._run_in_its_own_precision(after)
+            with self.stages.timing("proof"):
+                return self._prove(trials, evidence, before, after)
         except PrunersError:
             raise
         except Exception as error:
             raise ProofError(
                 f"the smaller model fails in {culprit(error, model)}; everything was put back"
             ) from error
+
+    def _prove(
+        self, trials: Sequence[Trial], evidence: Sequence[Evidence], before: Snapshot, after: Snapshot
+    ) -> Proof:
+        proofs = []
+        for trial, found in zip(trials, evidence, strict=True):
+            proofs.append(trial.prove(found, before, after, self.tolerance))
+            after.restore()
+        self._run_in_its_own_precision(after)
         return together([proof for proof in proofs if proof is not None])
 
     def _run_in_its_own_precision(self, after: Snapshot) -> None:
