@@ -1,0 +1,102 @@
+"""Normalisation over the kept features only, in the masked reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from pruners.structure.plan import Coordinates
+
+from ..tracing.graph import Graph, Instead, Node, invoke
+from .values import host, like, select
+
+_BATCH_NORMS = ("BatchNorm", "_contrib_SyncBatchNorm", "_contrib_BatchNormWithReLU")
+Kept = Mapping[int, np.ndarray]
+
+
+@frozen(eq=False)
+class Norm:
+    """One recorded normalisation, and what is kept of the axes that it normalises over."""
+
+    node: int
+    module: str
+    instead: Instead
+
+
+def norms(graph: Graph, mode: str, coordinates: Coordinates) -> list[Norm]:
+    """Return the normalisations that run over features some of which leave."""
+    found = []
+    for index, node in enumerate(graph.nodes):
+        axes = _axes(node, mode)
+        value = graph.values.get(node.inputs[0]) if axes is not None else None
+        if axes is None or value is None:
+            continue
+        stays = coordinates(mode, value)
+        over = axes(len(stays))
+        kept = {axis: indices for axis in over if (indices := stays[axis]) is not None}
+        if kept:
+            found.append(Norm(index, node.module, _instead(node, kept, graph.numpy)))
+    return found
+
+
+def _axes(node: Node, mode: str) -> Callable[[int], Sequence[int]] | None:
+    """Return what tells, from the number of axes, those that a node normalises over."""
+    own = int(node.attrs.get("axis", -1 if node.op == "LayerNorm" else 1))
+    if node.op == "LayerNorm":
+        return lambda count: [own % count]
+    if node.op == "GroupNorm":
+        return lambda count: range(1, count)
+    if node.op == "InstanceNorm":
+        return lambda count: range(2, count)
+    statistics = mode == "train" and node.attrs.get("use_global_stats", "False") not in ("True", "1")
+    if node.op in _BATCH_NORMS and statistics:
+        return lambda count: [axis for axis in range(count) if axis != own % count]
+    return None
+
+
+def _instead(node: Node, kept: Kept, numpy: bool) -> Instead:
+    if node.op == "GroupNorm":
+        return lambda inputs, node: _group_norm(inputs, node, kept)
+    return lambda inputs, node: _on_part(inputs, node, kept, numpy)
+
+
+def _on_part(inputs: list[Any], node: Node, kept: Kept, numpy: bool) -> list[Any]:
+    """Run the operator on what is kept, with its own parameters' kept part; elsewhere are zeros."""
+    x = inputs[0]
+    part = like(select(host(x), kept), x)
+    own = kept.get(int(node.attrs.get("axis", -1)) % x.ndim) if node.op == "LayerNorm" else None
+    more = [each.copy() if own is None else like(select(host(each), {0: own}), each) for each in inputs[1:]]
+    outputs = invoke(node.op, [part, *more], node.attrs, numpy=numpy)
+    return [like(_spread(host(outputs[0]), x.shape, kept), x), *outputs[1:]]
+
+
+def _spread(values: np.ndarray, shape: tuple[int, ...], kept: Kept) -> np.ndarray:
+    """Return values with kept coordinates at their own places again, zeros elsewhere."""
+    spread = np.zeros(shape, values.dtype)
+    spread[np.ix_(*(kept.get(axis, np.arange(length)) for axis, length in enumerate(shape)))] = values
+    return spread
+
+
+def _group_norm(inputs: list[Any], node: Node, kept: Kept) -> list[Any]:
+    """Normalise each group over what is kept of it, by the formula."""
+    x, gamma, beta = (host(each).astype(np.float64) for each in inputs)
+    groups = int(node.attrs.get("num_groups", 1))
+    width = x.shape[1] // groups
+    stays = kept.get(1, np.arange(x.shape[1]))
+    rest = {axis: indices for axis, indices in kept.items() if axis != 1}
+    result, means, scales = np.zeros_like(x), *(np.zeros((x.shape[0], groups)) for _ in range(2))
+    for group in range(groups):
+        channels = stays[stays // width == group]
+        if not len(channels):
+            continue
+        part = select(x, {**rest, 1: channels})
+        over = tuple(range(1, x.ndim))
+        mean, variance = part.mean(over, keepdims=True), part.var(over, keepdims=True)
+        scale = np.sqrt(variance + float(node.attrs.get("eps", 1e-5)))
+        part = (part - mean) / scale * gamma[group] + beta[group]
+        result += _spread(part, x.shape, {**rest, 1: channels})
+        means[:, group], scales[:, group] = mean.ravel(), scale.ravel()
+    return [like(each, inputs[0]) for each in (result, means, scales)]
