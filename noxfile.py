@@ -21,17 +21,24 @@ BACKENDS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob
 REFERENCE = "backends/numpy"
 WITH_TORCH = ["core/src/pruners/removing.py"]  # its example needs PyTorch
 TORCH = "backends/torch"
+MXNET = "backends/mxnet"
 CONFORMANCE = "tests/conformance"
 WITH_DEMO = "core[demo]"
 PACKAGES = ["core", *PLUGINS, *BACKENDS, CONFORMANCE]
 ALGORITHMS = ["core", *PLUGINS, REFERENCE, CONFORMANCE]
 SOURCES = [f"{package}/src" for package in PACKAGES]
+TESTS = {
+    TORCH: ["tests/zoo", "tests/examples"],
+    MXNET: ["tests/zoo/gluon", "tests/examples", "tests/docs/test_mxnet.py"],
+}
+"""What a framework's session runs beside what all of them run."""
 
 BUILD = ["hatchling", "editables"]
 LINT = ["mypy", "numpydoc", "pandas-stubs", "ruff", "types-PyYAML"]
 NETWORKS = ["torchvision", "timm"]
 NETWORKS_NEED = ["huggingface-hub", "pillow", "pyyaml", "safetensors"]
-DOCS = ["latex2mathml", "mkdocs-material", "mkdocstrings-python", "numpydoc", "sybil>=10"]
+PAGES = ["sybil>=10"]
+DOCS = ["latex2mathml", "mkdocs-material", "mkdocstrings-python", "numpydoc", *PAGES]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
@@ -42,6 +49,14 @@ def settings(package: str) -> dict:
 
 def python_of(backend: str) -> str:
     return settings(backend)["tool"]["pruners"]["python"]
+
+
+def shares(package: str) -> bool:
+    """Return whether a package can be installed beside all others: no backend with ``alone = true``."""
+    return not settings(package).get("tool", {}).get("pruners", {}).get("alone", False)
+
+
+TOGETHER = [package for package in PACKAGES if shares(package)]
 
 
 def constraints(*backends: str) -> list[str]:
@@ -92,6 +107,19 @@ def lowest(package: str) -> dict[str, str]:
     return found
 
 
+def build_wheels(session: nox.Session) -> str:
+    """Build every package; return a file of constraints, so that none of these is taken from elsewhere."""
+    dist = Path(session.virtualenv.location).resolve() / "dist"
+    session.install(*BUILD)
+    for package in PACKAGES:
+        pip = ("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(dist))
+        session.run(*pip, f"./{package}")
+    session.run("pip", "uninstall", "--quiet", "--yes", *BUILD)
+    built = dist / "built.txt"
+    built.write_text("".join(f"{distribution(wheel)} @ {wheel.as_uri()}\n" for wheel in dist.glob("*.whl")))
+    return str(built)
+
+
 def distribution(wheel: Path) -> str:
     return wheel.name.split("-")[0].replace("_", "-")
 
@@ -104,7 +132,7 @@ def first_example(page: str) -> str:
 @nox.session(python="3.11", tags=["test"])
 def lint(session: nox.Session) -> None:
     """Style, formatting, types."""
-    install(session, PACKAGES, *LINT)
+    install(session, TOGETHER, *LINT)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy", *SOURCES)
@@ -117,11 +145,10 @@ def define_framework(backend: str) -> None:
     core = "core" if backend == REFERENCE else WITH_DEMO  # the reference alone shows what works without
 
     def framework(session: nox.Session) -> None:
-        install(session, [core, *packages[1:]])
-        networks = ["tests/zoo"] if backend == TORCH else []
-        if networks:
+        install(session, [core, *packages[1:]], *(PAGES if backend == MXNET else ()))
+        if backend == TORCH:
             install_networks(session)
-        pytest(session, *tests_of(packages), "tests/matrix", *networks)
+        pytest(session, *tests_of(packages), "tests/matrix", *TESTS.get(backend, ()))
         doctests(session, backend, packages)
 
     framework.__doc__ = f"Core, algorithms, conformance and matrix on {name}, no other framework installed."
@@ -144,17 +171,16 @@ def oldest(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11", tags=["test"])
+def across(session: nox.Session) -> None:
+    """PyTorch and MXNet in one process: the same arrays give the same masks, channels and tables."""
+    install(session, [WITH_DEMO, *PLUGINS, *BACKENDS, CONFORMANCE])
+    pytest(session, "tests/across")
+
+
+@nox.session(python="3.11", tags=["test"])
 def wheels(session: nox.Session) -> None:
     """What users install: wheels, in a clean environment; the README's example, the tutorial's package."""
-    dist = Path(session.virtualenv.location).resolve() / "dist"
-    session.install(*BUILD)
-    for package in PACKAGES:
-        pip = ("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(dist))
-        session.run(*pip, f"./{package}")
-    session.run("pip", "uninstall", "--quiet", "--yes", *BUILD)
-    built = dist / "built.txt"  # so that no package of the same name is taken from elsewhere
-    built.write_text("".join(f"{distribution(wheel)} @ {wheel.as_uri()}\n" for wheel in dist.glob("*.whl")))
-    pinned = ["--constraint", str(built), *constraints(*BACKENDS)]
+    pinned = ["--constraint", build_wheels(session), *constraints(TORCH, REFERENCE)]
     session.install(*pinned, "pruners[torch]", "pruners-conformance")
     session.run("python", "-c", first_example("README.md"), env=ONE_THREAD)
     session.run("pruners", "list")
@@ -162,13 +188,22 @@ def wheels(session: nox.Session) -> None:
     pytest(session, "docs/tutorial/pruners-smallest/tests", "tests/packaging")
 
 
+@nox.session(python=python_of(MXNET), tags=["test"])
+def wheels_mxnet(session: nox.Session) -> None:
+    """The same with MXNet, which needs an older NumPy: the example of the backend's page."""
+    pinned = ["--constraint", build_wheels(session), *constraints(MXNET)]
+    session.install(*pinned, "pruners[mxnet]")
+    session.run("python", "-c", first_example(f"{MXNET}/README.md"), env=ONE_THREAD)
+    session.run("pruners", "list")
+
+
 @nox.session(python="3.11", tags=["test"])
 def docs(session: nox.Session) -> None:
     """Build the site without a warning, run every example in it, check every public docstring."""
-    install(session, [WITH_DEMO, *PACKAGES[1:]], *DOCS)
+    install(session, [WITH_DEMO, *TOGETHER[1:]], *DOCS)
     quiet = {"NO_MKDOCS_2_WARNING": "1"}  # an announcement of the theme's, not about this site
     session.run("mkdocs", "build", "--strict", env=quiet)
-    pytest(session, "tests/docs")
+    pytest(session, "tests/docs", "--ignore=tests/docs/test_mxnet.py")
 
 
 @nox.session(python="3.11", reuse_venv=True)
@@ -187,10 +222,25 @@ def zoo(session: nox.Session) -> None:
     session.run("python", "-m", "tests.zoo", *page, *session.posargs, env=ONE_THREAD)
 
 
+@nox.session(python=python_of(MXNET), reuse_venv=True)
+def zoo_mxnet(session: nox.Session) -> None:
+    """Remove half of the channels of Gluon's vision model zoo, with proof; write docs/coverage-mxnet.md."""
+    install(session, ["core", *PLUGINS, MXNET])
+    page = ("--page", "docs/coverage-mxnet.md")
+    session.run("python", "-m", "tests.zoo.gluon", *page, *session.posargs, env=ONE_THREAD)
+
+
 @nox.session(python="3.11", reuse_venv=True)
 def benchmarks(session: nox.Session) -> None:
     """Time selection, the mask step and removal against memory, torch.nn.utils.prune and Torch-Pruning."""
-    install(session, ["core", *PLUGINS, *BACKENDS])
+    install(session, ["core", *PLUGINS, TORCH, REFERENCE])
     install_networks(session)
     session.install("--no-deps", "torch-pruning==1.6.1")  # it asks for libraries that nothing here uses
     session.run("python", "-m", "benchmarks", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(python=python_of(MXNET), reuse_venv=True)
+def benchmarks_mxnet(session: nox.Session) -> None:
+    """Time the mask step on MXNet."""
+    install(session, ["core", *PLUGINS, MXNET])
+    session.run("python", "benchmarks/mask_step_mxnet.py", *session.posargs, env=ONE_THREAD)

@@ -9,6 +9,9 @@ Run the code blocks of a Markdown page, in order, in one namespace and one worki
 ``text``              with the title "output" is compared with what the block before it printed
 
 Where outputs are compared, spaces do not count and ``...`` stands for anything.
+
+``<!-- environment: mxnet -->`` says that the blocks behind it run where MXNet is installed, in the nox
+session of that name and not in this one; ``<!-- environment: docs -->`` ends that.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from sybil import Document, Example, Region
@@ -34,8 +38,24 @@ ROOT = Path(__file__).parents[2]
 LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 EXECUTED = {"python", "pycon", "console"}
 IGNORED = {"bash", "markdown", "mermaid"}
+DOCS, MXNET = "docs", "mxnet"
+"""Environments that blocks run in; the first is where the site is built."""
+
+PAGES = sorted(
+    path
+    for pattern in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/**/*.md",
+        "core/README.md",
+        "plugins/*/README.md",
+        "backends/*/README.md",
+    )
+    for path in ROOT.glob(pattern)
+)
 
 _fences = RawFencedCodeBlockLexer(re.compile(r"(?P<language>[a-z]+)?(?P<info>[^\n]*)\n"))
+_environment = re.compile(r"^<!-- environment: (\w+) -->$", re.MULTILINE)
 _run_python = PythonEvaluator()
 _doctests = DocTestStringParser(DocTestEvaluator(LOOSE))
 
@@ -43,8 +63,9 @@ _doctests = DocTestStringParser(DocTestEvaluator(LOOSE))
 class Page:
     """One page and where it runs: `folder` is its working directory, `printed` what it said last."""
 
-    def __init__(self, path: Path, folder: Path) -> None:
+    def __init__(self, path: Path, folder: Path, environment: str = DOCS) -> None:
         self.path = path
+        self.environment = environment
         self.folder = folder
         self.printed = ""
         self.document = Document.parse(str(path), self._regions)
@@ -56,7 +77,9 @@ class Page:
             example.evaluate()
 
     def _regions(self, document: Document):
-        for region in _fences(document):
+        for region, environment in in_environments(document):
+            if environment != self.environment:
+                continue
             language, source = region.lexemes["language"], region.lexemes["source"]
             title = re.search(r'title="([^"]+)"', region.lexemes["info"])
             region.parsed = source
@@ -207,3 +230,19 @@ def installable(name: str) -> bool:
 def regions(path: Path) -> list[Region]:
     """Return the fenced blocks of a page."""
     return list(_fences(Document(path.read_text(), str(path))))
+
+
+def in_environments(document: Document) -> Iterator[tuple[Region, str]]:
+    """Yield the fenced blocks of a page, each with the environment it runs in."""
+    marks = list(_environment.finditer(document.text))
+    for region in _fences(document):
+        before = [mark[1] for mark in marks if mark.end() <= region.start]
+        environment = before[-1] if before else DOCS
+        if environment not in {DOCS, MXNET}:
+            raise AssertionError(f"{document.path}: no environment {environment!r}; see tests/docs/pages.py")
+        yield region, environment
+
+
+def environments(path: Path) -> list[tuple[Region, str]]:
+    """Return the fenced blocks of a page with the environments they run in."""
+    return list(in_environments(Document(path.read_text(), str(path))))

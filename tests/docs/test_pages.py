@@ -9,20 +9,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from pages import EXECUTED, ROOT, Page, commands, difference, regions
+from pages import EXECUTED, MXNET, PAGES, ROOT, Page, commands, difference, environments, regions
 
-PAGES = sorted(
-    path
-    for pattern in (
-        "README.md",
-        "CONTRIBUTING.md",
-        "docs/**/*.md",
-        "core/README.md",
-        "plugins/*/README.md",
-        "backends/*/README.md",
-    )
-    for path in ROOT.glob(pattern)
-)
 PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
 TUTORIAL = ROOT / "docs/tutorial/pruners-smallest"
 
@@ -30,6 +18,19 @@ TUTORIAL = ROOT / "docs/tutorial/pruners-smallest"
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_page(path, place):
     Page(path, place).run()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_block_runs_where_its_framework_is(path):
+    for region, environment in environments(path):
+        imports = re.search(r"^(>>> )?(import|from) (mxnet|torch)", region.lexemes["source"], re.MULTILINE)
+        if imports:
+            assert (imports[3] == MXNET) == (environment == MXNET), f"{path.name}: mark the block"
+
+
+def test_blocks_of_mxnet_are_run_by_a_session_of_the_tests():
+    assert '"tests/docs/test_mxnet.py"' in (ROOT / "noxfile.py").read_text()
+    assert (ROOT / "tests/docs/test_mxnet.py").is_file()
 
 
 def test_every_plugin_has_its_page():
@@ -97,6 +98,43 @@ def test_a_right_page_is_taken(place):
         "```console\n$ make test\n$ pip install pruners[torch]\n$ nox -s torch\n```\n"
     )
     Page(path, place).run()
+
+
+MARKED = """\
+```python
+seen = ["docs"]
+```
+<!-- environment: mxnet -->
+```python
+seen = ["mxnet"]
+```
+```pycon
+>>> seen
+['mxnet']
+```
+<!-- environment: docs -->
+```pycon
+>>> seen
+['docs']
+```
+"""
+
+
+@pytest.mark.parametrize("environment", ["docs", "mxnet"])
+def test_only_the_blocks_of_one_environment_run(place, environment):
+    path = place / "page.md"
+    path.write_text(MARKED)
+    Page(path, place, environment).run()
+    path.write_text(MARKED.replace(f"['{environment}']\n", "[]\n"))
+    with pytest.raises(AssertionError, match="Expected"):
+        Page(path, place, environment).run()
+
+
+def test_an_unknown_environment_is_refused(place):
+    path = place / "page.md"
+    path.write_text("<!-- environment: mxnte -->\n```python\n1 / 0\n```\n")
+    with pytest.raises(AssertionError, match="no environment 'mxnte'"):
+        Page(path, place)
 
 
 def test_outputs_are_compared_loosely():
