@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import mxnet
@@ -61,8 +62,25 @@ def eager(model: Block) -> Iterator[None]:
             block._active = before
 
 
+_USERS_SHAPES: ContextVar[bool | None] = ContextVar("users_shapes", default=None)
+
+
+@contextmanager
+def shaped() -> Iterator[None]:
+    """Run a block of code in which arrays may be empty or have no axes, whatever the user has set."""
+    outer = _USERS_SHAPES.get()
+    token = _USERS_SHAPES.set(mxnet.util.is_np_shape() if outer is None else outer)
+    try:
+        with mxnet.util.np_shape(True):
+            yield
+    finally:
+        _USERS_SHAPES.reset(token)
+
+
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Run a block of code outside the user's own recording and training scopes."""
-    with mxnet.autograd.pause(train_mode=False):
-        yield
+    """Run a user's code outside recording and training scopes, shapes understood as the user has set."""
+    users = _USERS_SHAPES.get()
+    with mxnet.util.np_shape(mxnet.util.is_np_shape() if users is None else users):
+        with mxnet.autograd.pause(train_mode=False):
+            yield
