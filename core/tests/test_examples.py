@@ -1,4 +1,4 @@
-"""The examples run, and do what they say."""
+"""The examples run, and do what they say; those on MNIST are tested in tests/examples and tests/across."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 def test_every_example_is_here():
     found = {str(path.relative_to(EXAMPLES)) for path in EXAMPLES.rglob("*.py")}
-    assert found == {"prune_while_training.py", "from_config_list.py", "recipe/digits.py"}
+    assert found == {
+        "prune_while_training.py",
+        "from_config_list.py",
+        "recipe/digits.py",
+        "mnist.py",
+        "pytorch_mnist.py",
+        "mxnet_mnist.py",
+    }
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert all(Path(name).name in readme or Path(name).parent.name in readme for name in found)
 
