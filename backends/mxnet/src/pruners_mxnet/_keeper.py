@@ -1,19 +1,20 @@
-"""Keep zeros zero in place: after the Trainer's step, in its optimizer's state and, if wanted, in gradients."""
+"""Keep zeros zero in place: after a Trainer's step, in its optimizer's state and, if wanted, in gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from mxnet.gluon import Parameter, Trainer
-from mxnet.kvstore import KVStore
 from mxnet.optimizer import Optimizer
 
 from pruners import OptionError, StateError
 
 from ._hooks import Hook
 from ._layers import Weight
+from ._stores import StoreHook, updates
 from ._zeroing import Mask, arrays_in
 
 Trainers = tuple[Trainer, ...]
@@ -64,7 +65,7 @@ class MXNetKeeper:
         self._masks: dict[str, Mask] = {}
         self._watched: dict[str, tuple[Parameter, list[Hook]]] = {}
         self._hooks: list[Hook] = []
-        self._stores: dict[int, tuple[KVStore, Any]] = {}
+        self._stores: list[StoreHook] = []
         self._started = False
         self._check_owner(masks)
         self._take(masks)
@@ -91,11 +92,11 @@ class MXNetKeeper:
 
     def close(self) -> None:
         """Take every hook off the Trainers, their stores and the parameters."""
+        for store in self._stores:
+            store.remove()
         for hook in [*self._hooks, *(hook for _, hooks in self._watched.values() for hook in hooks)]:
             hook.remove()
-        for store, updater in self._stores.values():
-            store._set_updater(updater)
-        self._hooks, self._watched, self._stores, self._masks = [], {}, {}, {}
+        self._hooks, self._watched, self._stores, self._masks = [], {}, [], {}
 
     def _check_owner(self, names: Iterable[str]) -> None:
         """Refuse a Trainer that trains none of the pruned weights: it is another model's."""
@@ -114,11 +115,11 @@ class MXNetKeeper:
         self._started = True
         for trainer in self._trainers:
             self._hooks += [
-                Hook(trainer, "_allreduce_grads", before=lambda each=trainer: self._watch_store(each)),
-                Hook(trainer, "_update", after=lambda _, each=trainer: self._after_step(each)),
+                Hook(trainer, "_allreduce_grads", before=partial(self._watch_store, trainer)),
+                Hook(trainer, "_update", after=partial(self._after_step, trainer)),
             ]
 
-    def _after_step(self, trainer: Trainer) -> None:
+    def _after_step(self, trainer: Trainer, _: None = None) -> None:
         owned = _indices(trainer)
         for name, mask in self._masks.items():
             parameter = self._parameter(name)
@@ -130,23 +131,9 @@ class MXNetKeeper:
     def _watch_store(self, trainer: Trainer) -> None:
         """Let the store that updates a Trainer's weights zero its own copy of them."""
         store = trainer._kvstore
-        if not (trainer._update_on_kvstore and isinstance(store, KVStore)) or id(store) in self._stores:
-            return
-        updater = store._updater
-        if updater is None:
-            return  # distributed: the servers update
-
-        def update(key: Any, gradient: Any, weight: Any) -> None:
-            mask = self._mask_of(trainer._params[int(key)])
-            if mask is not None:
-                mask.zero(weight)
-            updater(key, gradient, weight)
-            if mask is not None:
-                mask.zero(weight)
-
-        store._set_updater(update)
-        store._updater = updater
-        self._stores[id(store)] = (store, updater)
+        known = any(guarded.store is store for guarded in self._stores)
+        if trainer._update_on_kvstore and updates(store) and not known:
+            self._stores.append(StoreHook(store, lambda key: self._mask_of(trainer._params[key])))
 
     def _mask_of(self, parameter: Parameter) -> Mask | None:
         found = (mask for name, mask in self._masks.items() if self._weights[name].parameter is parameter)
@@ -214,9 +201,8 @@ def _indices(trainer: Trainer) -> dict[int, int]:
 def _updaters(trainer: Trainer) -> Iterator[Any]:
     """Yield whatever holds state of the optimizer: one for each device, or the store's."""
     yield from trainer._updaters
-    if trainer._update_on_kvstore and isinstance(trainer._kvstore, KVStore):
-        if trainer._kvstore._updater is not None:
-            yield trainer._kvstore._updater
+    if trainer._update_on_kvstore and updates(trainer._kvstore):
+        yield trainer._kvstore._updater
 
 
 def _has_master(trainer: Trainer, parameter: Parameter) -> bool:

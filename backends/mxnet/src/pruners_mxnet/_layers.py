@@ -12,7 +12,7 @@ from mxnet.gluon.nn.conv_layers import _Conv
 from mxnet.gluon.parameter import DeferredInitializationError
 from mxnet.gluon.rnn.rnn_layer import _RNNLayer
 
-from pruners import Layer, OptionError
+from pruners import Layer, OptionError, StateError
 
 from ._arrays import BFLOAT16
 
@@ -66,10 +66,32 @@ class Weight:
     """One parameter: where it lives, and its layout."""
 
     layer: Layer
-    owner: Block
+    root: Block
     attribute: str
-    parameter: Parameter
     layout: Layout
+    loose: Parameter | None = None
+    """The parameter itself, where no block holds it as an attribute."""
+
+    @property
+    def owner(self) -> Block:
+        """The owner, as the model holds it now."""
+        found = self.root
+        for key in self.layer.module.split(".") if self.layer.module else ():
+            if key not in found._children:
+                raise self._gone()
+            found = found._children[key]
+        return found
+
+    @property
+    def parameter(self) -> Parameter:
+        """The parameter, as its owner holds it now."""
+        found = self.loose or self.owner._reg_params.get(self.attribute)
+        if found is None:
+            raise self._gone()
+        return found
+
+    def _gone(self) -> StateError:
+        return StateError(f"layer {self.layer.name!r} is no longer in the model; attach a new session")
 
 
 def check(model: object) -> Block:
@@ -145,10 +167,10 @@ def _weights(model: Block) -> Iterator[Weight]:
                 aliases=(parameter.name,) if parameter.name != name else (),
                 bases=tuple(base.__name__ for base in type(block).__mro__[:-1]),
             ),
-            owner=block,
+            root=model,
             attribute=attribute,
-            parameter=parameter,
             layout=layout,
+            loose=None if attribute in block._reg_params else parameter,
         )
 
 

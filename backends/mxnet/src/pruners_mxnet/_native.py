@@ -120,20 +120,20 @@ def _cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None) ->
     return mnp.cumsum(x if dtype is None else _astype(x, dtype), axis=axis)
 
 
-UNARY = (
-    "abs ceil cos cosh exp expm1 floor isfinite isinf isnan log log10 log1p log2 logical_not negative "
-    "reciprocal sin sinh sqrt square tan tanh trunc"
-).split()
-BINARY = (
-    "add equal greater greater_equal hypot less less_equal maximum minimum multiply not_equal subtract"
-).split()
+_SAME = (
+    *("abs", "ceil", "cos", "cosh", "exp", "expm1", "floor", "isfinite", "isinf", "isnan", "log", "log10"),
+    *("log1p", "log2", "logical_not", "negative", "reciprocal", "sin", "sinh", "sqrt", "square", "tan"),
+    *("tanh", "trunc", "add", "equal", "greater", "greater_equal", "hypot", "less", "less_equal"),
+    *("maximum", "minimum", "multiply", "not_equal", "subtract", "where", "nonzero", "matmul", "tensordot"),
+    *("broadcast_to", "moveaxis", "repeat", "roll"),
+)
+"""Functions that both know by the same name and with the same arguments."""
 
 NATIVE: dict[str, Function] = {
-    **{name: getattr(mnp, name) for name in (*UNARY, *BINARY)},
+    **{name: getattr(mnp, name) for name in _SAME},
     "divide": mnp.true_divide,
     "pow": mnp.power,
     "sign": _sign,
-    "where": mnp.where,
     "clip": _clip,
     "sum": _accumulation(mnp.sum),
     "prod": _accumulation(mnp.prod),
@@ -147,21 +147,14 @@ NATIVE: dict[str, Function] = {
     "argmax": _position(mnp.argmax),
     "argmin": _position(mnp.argmin),
     "cumulative_sum": _cumulative_sum,
-    "nonzero": mnp.nonzero,
-    "matmul": mnp.matmul,
-    "tensordot": mnp.tensordot,
     "take": _take,
     "reshape": _reshape,
     "permute_dims": lambda x, axes: mnp.transpose(x, axes),
     "expand_dims": lambda x, *, axis=0: mnp.expand_dims(x, axis=axis),
     "squeeze": lambda x, axis: mnp.squeeze(x, axis=axis),
-    "broadcast_to": mnp.broadcast_to,
-    "moveaxis": mnp.moveaxis,
     "concat": _concat,
     "stack": _stack,
     "flip": _flip,
-    "repeat": mnp.repeat,
-    "roll": mnp.roll,
     "asarray": _asarray,
     "astype": _astype,
     "zeros_like": _filled(0),

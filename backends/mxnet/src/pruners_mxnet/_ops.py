@@ -82,7 +82,7 @@ def on_host(name: str, arrays: list[Any]) -> bool:
 
 
 def _name(array: Any) -> str:
-    return np.dtype(array.dtype).name
+    return str(np.dtype(array.dtype).name)
 
 
 def _function(name: str) -> Callable[..., Any]:

@@ -17,7 +17,6 @@ from ._arrays import shared, to_host
 from ._guarding import ReadOnly
 from ._layers import Weight
 from ._ops import OPS
-
 from ._tapping import Tapped, channels_second, tapped
 from .lending import eager, lent, parameters, undisturbed
 

@@ -81,6 +81,6 @@ def shaped() -> Iterator[None]:
 def undisturbed() -> Iterator[None]:
     """Run a user's code outside recording and training scopes, shapes understood as the user has set."""
     users = _USERS_SHAPES.get()
-    with mxnet.util.np_shape(mxnet.util.is_np_shape() if users is None else users):
-        with mxnet.autograd.pause(train_mode=False):
-            yield
+    shapes = mxnet.util.np_shape(mxnet.util.is_np_shape() if users is None else users)
+    with shapes, mxnet.autograd.pause(train_mode=False):
+        yield
