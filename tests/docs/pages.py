@@ -1,7 +1,8 @@
 """
 Run the code blocks of a Markdown page, in order, in one namespace and one working directory.
 
-``python``            runs; with a title it is a file, and is written
+``python``            runs; with a title that has a suffix it is a file, and is written
+``py``                is shown and does not run: what was typed for another tool
 ``pycon``             runs as a doctest
 ``toml``, ``yaml``    are files: they need a title, and are written
 ``console``           ``$ pruners ...`` and ``$ pytest ...`` run, what is shown is compared; commands that
@@ -37,7 +38,7 @@ from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 ROOT = Path(__file__).parents[2]
 LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 EXECUTED = {"python", "pycon", "console"}
-IGNORED = {"bash", "markdown", "mermaid"}
+IGNORED = {"bash", "markdown", "mermaid", "py"}
 DOCS, MXNET = "docs", "mxnet"
 """Environments that blocks run in; the first is where the site is built."""
 
@@ -92,7 +93,7 @@ class Page:
                 yield region
 
     def _evaluator(self, language: str | None, title: str | None):
-        if language in {"python", "toml", "yaml"} and title:
+        if language in {"python", "toml", "yaml"} and title and Path(title).suffix:
             return lambda example: self._write(title, example)
         if language == "text" and title == "output":
             return self._compare_with_last

@@ -88,6 +88,16 @@ def test_a_wrong_page_is_refused(text, error, place):
         Page(path, place).run()
 
 
+def test_what_another_tool_was_given_is_shown_beside_what_runs(place):
+    path = place / "page.md"
+    path.write_text(
+        '```py title="Another tool"\n1 / 0\n```\n'
+        '```python title="Pruners"\nprint(1)\n```\n```text title="output"\n1\n```\n'
+    )
+    Page(path, place).run()
+    assert [each.name for each in place.iterdir()] == ["page.md"]
+
+
 def test_a_right_page_is_taken(place):
     path = place / "page.md"
     path.write_text(
