@@ -17,6 +17,7 @@ from pruners_conformance.frameworks import builders
 
 import pruners
 from pruners.registry import backend_for
+from pruners.selection import SCOPES
 
 STEPS = 8
 SPARSITY = 0.75
@@ -38,7 +39,6 @@ SCHEDULES: dict[str, tuple[Options, ...]] = {
     "moffett": ({"pretrain": 1, "sparse": 6, "every": 3},),
     "paddle": ({"interval": 2, "end": 6},),
 }
-SCOPES = ("layer", "model")
 WEIGHTS = ("float32", "ties", "bfloat16")
 SHAPES = {
     "dense.weight": (8, 96),
@@ -81,11 +81,13 @@ def parts(kind: str, table: Mapping[str, tuple[Options, ...]]) -> list[Part]:
     return [part for part in found if kind != "pruner" or part.make().unit == "weight"]
 
 
-COMBINATIONS = list(
-    itertools.product(
+COMBINATIONS = [
+    (pruner, pattern, schedule, scope)
+    for pruner, pattern, schedule, scope in itertools.product(
         parts("pruner", PRUNERS), [None, *parts("pattern", PATTERNS)], parts("schedule", SCHEDULES), SCOPES
     )
-)
+    if scope != "output" or pattern is None  # a pattern counts by itself; such a rule is refused
+]
 
 
 def arrays(kind: str) -> dict[str, np.ndarray]:
@@ -123,9 +125,27 @@ def torch_model(weights: Mapping[str, np.ndarray]) -> Any:
     return model
 
 
+def mxnet_model(weights: Mapping[str, np.ndarray]) -> Any:
+    """Return a block with these weights, its last layer a transposed convolution."""
+    import mxnet
+    from mxnet.gluon import nn
+
+    model = nn.Block()
+    model.dense = nn.Dense(8, in_units=96, use_bias=False)
+    model.narrow = nn.Dense(5, in_units=7, use_bias=False)
+    model.line = nn.Conv1D(6, 3, in_channels=16, use_bias=False)
+    model.image = nn.Conv2D(8, 3, in_channels=12)
+    model.wider = nn.Conv2DTranspose(6, 2, in_channels=8, use_bias=False)
+    if weights["dense.weight"].dtype.name == "bfloat16":
+        model.cast(np.dtype([("bfloat16", np.uint16)]))
+    model.initialize(mxnet.init.Zero())
+    backend_for(model).open(model).write(weights)
+    return model
+
+
 def models(weights: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Return ``{backend: model}`` with the same numbers on every installed backend."""
-    special = {"torch": torch_model}
+    special = {"torch": torch_model, "mxnet": mxnet_model}
     return {name: special.get(name, build)(weights) for name, build in builders().items()}
 
 
@@ -223,6 +243,7 @@ def _trained(weights: np.ndarray, added: np.ndarray) -> np.ndarray:
 
 def test_the_matrix_has_every_kind() -> None:
     assert {"level", "random", "sensitivity"} <= {pruner.name for pruner, *_ in COMBINATIONS}
+    assert {scope for *_, scope in COMBINATIONS} == set(SCOPES)
     assert {"bank", "block", "nm"} <= {pattern.name for _, pattern, *_ in COMBINATIONS if pattern}
     assert {"agp", "linear", "exponential", "constant", "one-shot", "moffett", "paddle", "paddle-static"} <= {
         schedule.name for *_, schedule, _ in COMBINATIONS

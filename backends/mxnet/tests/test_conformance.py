@@ -5,7 +5,6 @@ from __future__ import annotations
 import mxnet
 from mxnet.gluon import Block, nn, rnn
 from pruners_conformance import backend_checks
-
 from pruners_mxnet._arrays import BFLOAT16
 from pruners_mxnet._layers import named
 
