@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from .discovery import Failure, Installed, Plugin
 from .errors import (
     BrokenPlugin,
+    IncompatiblePlugin,
     NeedsData,
     NoBackend,
     OptionError,
+    OutdatedPlugin,
     PatternError,
     PatternLimit,
     PluginConflict,
@@ -101,6 +103,7 @@ __all__ = [
     "Bounded",
     "BrokenPlugin",
     "Failure",
+    "IncompatiblePlugin",
     "Installed",
     "Keeper",
     "Layer",
@@ -111,6 +114,7 @@ __all__ = [
     "OpenModel",
     "Ops",
     "OptionError",
+    "OutdatedPlugin",
     "Pattern",
     "PatternError",
     "PatternLimit",

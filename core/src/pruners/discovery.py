@@ -16,6 +16,7 @@ from . import hooks
 from .errors import BrokenPlugin, PluginConflict, PrunersError, UnknownName
 from .known import PACKAGES
 from .specs import BackendSpec, PatternSpec, PrunerSpec, SchedulerSpec, Spec
+from .versions import CURRENT, Api
 
 HOOKS: dict[str, type[Spec]] = {
     "provide_pruners": PrunerSpec,
@@ -32,6 +33,10 @@ class BadPlugin(PrunersError):
 class MissingFramework(PrunersError):
     """A backend is installed and its framework is not."""
 
+    def __init__(self, backend: str, module: str) -> None:
+        super().__init__(f"backend {backend!r} needs the module {module!r}, which is not installed")
+        self.module = module
+
 
 def told(error: BaseException) -> str:
     """Return an error as ``TypeName: message``, in one line however long it is."""
@@ -45,6 +50,8 @@ class Plugin:
     spec: Spec
     distribution: str
     version: str
+    outdated: str = ""
+    """What to warn of where the spec was adapted from an older plugin API; empty otherwise."""
 
     @property
     def kind(self) -> str:
@@ -133,12 +140,12 @@ class Installed:
         return text
 
 
-def discover(found: Iterable[EntryPoint]) -> Installed:
+def discover(found: Iterable[EntryPoint], api: Api = CURRENT) -> Installed:
     """Load each entry point on its own and sort what came out into plugins and failures."""
     plugins: list[Plugin] = []
     failures: list[Failure] = []
     for entry in sorted(found, key=lambda entry: (_distribution(entry), entry.name)):
-        for outcome in _load(entry):
+        for outcome in _load(entry, api):
             (plugins if isinstance(outcome, Plugin) else failures).append(outcome)  # type: ignore[arg-type]
     usable, conflicts = _settle(plugins)
     order = list(HOOKS.values())
@@ -150,7 +157,7 @@ def _distribution(entry: EntryPoint) -> tuple[str, str]:
     return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "?")
 
 
-def _load(entry: EntryPoint) -> Iterator[Plugin | Failure]:
+def _load(entry: EntryPoint, api: Api) -> Iterator[Plugin | Failure]:
     blank = Failure(*_distribution(entry), entry_point=entry.name, error=PrunersError())
     try:
         module = entry.load()
@@ -164,7 +171,7 @@ def _load(entry: EntryPoint) -> Iterator[Plugin | Failure]:
         yield evolve(blank, error=BadPlugin(f"{name} is ignored; decorate it with @pruners.hookimpl"))
     for hook, kind in HOOKS.items():
         if any(impl.plugin is module for impl in getattr(manager.hook, hook).get_hookimpls()):
-            yield from _call(manager, hook, kind, blank)
+            yield from _call(manager, hook, kind, blank, api)
 
 
 def _manager(module: object) -> pluggy.PluginManager:
@@ -200,7 +207,7 @@ def _undecorated(manager: pluggy.PluginManager, module: object) -> list[str]:
 
 
 def _call(
-    manager: pluggy.PluginManager, hook: str, kind: type[Spec], blank: Failure
+    manager: pluggy.PluginManager, hook: str, kind: type[Spec], blank: Failure, api: Api
 ) -> list[Plugin | Failure]:
     """Return what one hook offers; after an error, what it offered before stays."""
     outcomes: list[Plugin | Failure] = []
@@ -212,7 +219,7 @@ def _call(
             for spec in specs:
                 if not isinstance(spec, kind):
                     raise BadPlugin(f"{hook} must yield {kind.__name__}, it yielded {spec!r}")
-                outcomes.append(_usable(spec, blank))
+                outcomes.append(_usable(spec, blank, api))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a hook may call sys.exit as well
@@ -227,14 +234,23 @@ def _first_argument(error: BaseException) -> BaseException:
     return error
 
 
-def _usable(spec: Spec, blank: Failure) -> Plugin | Failure:
-    missing = [name for name in getattr(spec, "modules", ()) if find_spec(name) is None]
+def _usable(spec: Spec, blank: Failure, api: Api) -> Plugin | Failure:
+    concerned = evolve(blank, concerns=(spec.kind, spec.name))
+    try:
+        settled, outdated = api.settle(spec)
+        missing = [name for name in getattr(settled, "modules", ()) if not _is_there(name)]
+    except Exception as error:  # an adapter may meet what nobody expected
+        return evolve(concerned, error=error)
     if missing:
-        error = MissingFramework(
-            f"backend {spec.name!r} needs the module {missing[0]!r}, which is not installed"
-        )
-        return evolve(blank, error=error, concerns=(spec.kind, spec.name))
-    return Plugin(spec, blank.distribution, blank.version)
+        return evolve(concerned, error=MissingFramework(spec.name, missing[0]))
+    return Plugin(settled, blank.distribution, blank.version, outdated)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that the module should be in
+        return False
 
 
 def _settle(plugins: list[Plugin]) -> tuple[list[Plugin], list[Failure]]:

@@ -23,6 +23,10 @@ class BrokenPlugin(PrunersError):
     """The asked plugin is installed but cannot be used; the cause is chained."""
 
 
+class IncompatiblePlugin(PrunersError):
+    """A plugin is written for a version of the plugin API that this Pruners does not have."""
+
+
 class NoBackend(PrunersError, TypeError):
     """No installed backend handles this model."""
 
@@ -81,3 +85,7 @@ class PatternLimit(UserWarning):
 
 class SkippedLayer(UserWarning):
     """A layer was left dense, with the reason."""
+
+
+class OutdatedPlugin(FutureWarning):
+    """A plugin is written for an older plugin API, which is adapted until the release that is named."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import inspect
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
 from .discovery import BadPlugin, Failure, Installed, Plugin, discover, told
-from .errors import BrokenPlugin, NoBackend, OptionError
+from .errors import BrokenPlugin, NoBackend, OptionError, OutdatedPlugin
 from .known import FRAMEWORKS, MODELS
 from .protocols import Backend, Pattern, Pruner, Scheduler
 from .specs import BackendSpec, resolve
@@ -55,6 +56,8 @@ def make(kind: str, name: str, options: dict[str, Any]) -> Any:
     plugin = installed().find(kind, name)
     label = f"{kind} {name!r}"
     factory = load(plugin)
+    if plugin.outdated:
+        warnings.warn(f"{label} of {plugin.distribution} {plugin.outdated}.", OutdatedPlugin, stacklevel=3)
     _check_options(label, factory, options)
     try:
         return factory(**options)

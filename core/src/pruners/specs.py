@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
+import attrs
 from attrs import field, frozen, validators
+
+from .errors import IncompatiblePlugin
+
+API = 1
+"""The version of what plugins and core expect of each other; see ``docs/compatibility.md``."""
+OLDEST = 1
+"""The oldest version that core still takes, and the one of a spec that declares none."""
 
 Factory = Callable[..., Any] | str
 """Called with the options; or ``"package.module:attribute"``, imported only when first used."""
@@ -20,6 +29,30 @@ _factory = validators.or_(
     validators.and_(validators.instance_of(str), validators.matches_re(r"[\w.]+:[\w.]+")),
 )
 _text = validators.instance_of(str)
+
+
+def _version(_: Any, __: Any, value: Any) -> None:
+    if type(value) is not int or value < 1:
+        raise ValueError(f"'api' must be a whole number from 1, got {value!r}; this Pruners has API {API}")
+
+
+class _Spec:
+    """What all specs share: one that has fields of a later API is refused for its API, not for them."""
+
+    __slots__ = ()
+
+    def __new__(cls, *_: Any, **fields: Any) -> Any:
+        api = fields.get("api", OLDEST)
+        known: Any = attrs.fields(cls)  # type: ignore[arg-type]  # every spec is an attrs class
+        unknown = set(fields) - {each.name for each in known}
+        if unknown and type(api) is int and api > API:
+            raise IncompatiblePlugin(too_new(api))
+        return super().__new__(cls)
+
+
+def too_new(api: int, newest: int = API) -> str:
+    """Return why a spec of a later API cannot be used."""
+    return f"it is written for plugin API {api}, and this Pruners has {newest}: pip install --upgrade pruners"
 
 
 def _names(value: str | Iterable[str]) -> tuple[str, ...]:
@@ -37,7 +70,7 @@ def _known_needs(_: Any, __: Any, value: frozenset[str]) -> None:
 
 
 @frozen(kw_only=True)
-class PrunerSpec:
+class PrunerSpec(_Spec):
     """One pruner: its name, how to make it, what it needs to look at."""
 
     kind: ClassVar[str] = "pruner"
@@ -47,10 +80,11 @@ class PrunerSpec:
     summary: str = field(default="", validator=_text)
     paper: str = field(default="", validator=_text)
     needs: frozenset[str] = field(default=frozenset(), converter=_needs, validator=_known_needs)
+    api: int = field(default=OLDEST, validator=_version)
 
 
 @frozen(kw_only=True)
-class SchedulerSpec:
+class SchedulerSpec(_Spec):
     """One schedule: its name and how to make it."""
 
     kind: ClassVar[str] = "schedule"
@@ -59,10 +93,11 @@ class SchedulerSpec:
     factory: Factory = field(validator=_factory)
     summary: str = field(default="", validator=_text)
     paper: str = field(default="", validator=_text)
+    api: int = field(default=OLDEST, validator=_version)
 
 
 @frozen(kw_only=True)
-class PatternSpec:
+class PatternSpec(_Spec):
     """One pattern: its name and how to make it."""
 
     kind: ClassVar[str] = "pattern"
@@ -71,10 +106,11 @@ class PatternSpec:
     factory: Factory = field(validator=_factory)
     summary: str = field(default="", validator=_text)
     paper: str = field(default="", validator=_text)
+    api: int = field(default=OLDEST, validator=_version)
 
 
 @frozen(kw_only=True)
-class BackendSpec:
+class BackendSpec(_Spec):
     """One framework: its name, how to make its adapter, and the modules that must be importable."""
 
     kind: ClassVar[str] = "backend"
@@ -83,13 +119,33 @@ class BackendSpec:
     factory: Factory = field(validator=_factory)
     modules: tuple[str, ...] = field(default=(), converter=_names)
     summary: str = field(default="", validator=_text)
+    api: int = field(default=OLDEST, validator=_version)
 
 
 Spec = PrunerSpec | SchedulerSpec | PatternSpec | BackendSpec
 
 
+@frozen
+class Wrapped:
+    """The factory of an adapted spec: calls `factory`, wraps what it made, and has the options of it."""
+
+    factory: Factory
+    wrap: Callable[[Any], Any]
+
+    def __call__(self, **options: Any) -> Any:
+        """Make the plugin and wrap it."""
+        return resolve(self)(**options)
+
+
+def wrapped(spec: Any, wrap: Callable[[Any], Any]) -> Any:
+    """Return a spec whose objects pass through `wrap`; the factory is imported as late as before."""
+    return attrs.evolve(spec, factory=Wrapped(spec.factory, wrap))
+
+
 def resolve(factory: Factory) -> Callable[..., Any]:
     """Return the callable behind a factory, importing it where it is written as text."""
+    if isinstance(factory, Wrapped):
+        return _wrapping(resolve(factory.factory), factory.wrap)
     if not isinstance(factory, str):
         return factory
     module, _, attribute = factory.partition(":")
@@ -97,3 +153,18 @@ def resolve(factory: Factory) -> Callable[..., Any]:
     for part in attribute.split("."):
         found = getattr(found, part)
     return found  # type: ignore[no-any-return]
+
+
+def _wrapping(factory: Callable[..., Any], wrap: Callable[[Any], Any]) -> Callable[..., Any]:
+    @functools.wraps(factory, updated=())
+    def make(**options: Any) -> Any:
+        return wrap(factory(**options))
+
+    return make
+
+
+def home(factory: Factory) -> str:
+    """Return the module that a factory is in; nothing is imported."""
+    if isinstance(factory, Wrapped):
+        return home(factory.factory)
+    return factory.partition(":")[0] if isinstance(factory, str) else factory.__module__

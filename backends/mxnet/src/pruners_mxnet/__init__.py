@@ -10,6 +10,7 @@ def provide_backends() -> Iterable[pruners.BackendSpec]:
     """Offer the backend of Apache MXNet; listing it does not import mxnet."""
     yield pruners.BackendSpec(
         name="mxnet",
+        api=1,
         factory="pruners_mxnet._backend:MXNetBackend",
         modules=("mxnet",),
         summary="mxnet.gluon.Block, masked in place",

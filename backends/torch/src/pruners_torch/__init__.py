@@ -10,6 +10,7 @@ def provide_backends() -> Iterable[pruners.BackendSpec]:
     """Offer the backend of PyTorch; listing it does not import torch."""
     yield pruners.BackendSpec(
         name="torch",
+        api=1,
         factory="pruners_torch._backend:TorchBackend",
         modules=("torch",),
         summary="torch.nn.Module, masked in place",

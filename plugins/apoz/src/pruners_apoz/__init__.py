@@ -10,6 +10,7 @@ def provide_pruners() -> Iterable[pruners.PrunerSpec]:
     """Offer the pruner ``apoz``."""
     yield pruners.PrunerSpec(
         name="apoz",
+        api=1,
         factory="pruners_apoz._apoz:APoZ",
         summary="removes the channels whose activations are most often zero",
         paper="Hu et al., 2016, arXiv:1607.03250",

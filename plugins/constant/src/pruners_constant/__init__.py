@@ -11,6 +11,7 @@ def provide_schedulers() -> Iterable[pruners.SchedulerSpec]:
     for name in ("constant", "one-shot"):
         yield pruners.SchedulerSpec(
             name=name,
+            api=1,
             factory="pruners_constant._constant:Constant",
             summary="everything at one step, nothing after it",
             paper="Frankle & Carbin, ICLR 2019, arXiv:1803.03635",

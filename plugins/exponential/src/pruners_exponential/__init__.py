@@ -10,6 +10,7 @@ def provide_schedulers() -> Iterable[pruners.SchedulerSpec]:
     """Offer the schedule ``exponential``."""
     yield pruners.SchedulerSpec(
         name="exponential",
+        api=1,
         factory="pruners_exponential._exponential:Exponential",
         summary="the same share of what is left at every update",
         paper="Tanaka et al., NeurIPS 2020, arXiv:2006.05467",

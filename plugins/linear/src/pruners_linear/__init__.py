@@ -10,6 +10,7 @@ def provide_schedulers() -> Iterable[pruners.SchedulerSpec]:
     """Offer the schedule ``linear``."""
     yield pruners.SchedulerSpec(
         name="linear",
+        api=1,
         factory="pruners_linear._linear:Linear",
         summary="a straight ramp: the same number of weights at every update",
     )
