@@ -21,6 +21,7 @@ BACKENDS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob
 REFERENCE = "backends/numpy"
 WITH_TORCH = ["core/src/pruners/removing.py"]  # its example needs PyTorch
 TORCH = "backends/torch"
+CALLBACKS = [f"{TORCH}/src/pruners_torch/{name}.py" for name in ("lightning", "transformers")]
 MXNET = "backends/mxnet"
 CONFORMANCE = "tests/conformance"
 WITH_DEMO = "core[demo]"
@@ -66,7 +67,7 @@ def constraints(*backends: str) -> list[str]:
 def install(session: nox.Session, packages: list[str], *extra: str) -> None:
     """Install packages of this tree as they lie here, and what they need, in one resolution."""
     session.install(*BUILD)
-    backends = [package for package in packages if package in BACKENDS]
+    backends = [path for package in packages if (path := package.partition("[")[0]) in BACKENDS]
     editable = [part for package in packages for part in ("--editable", package)]
     session.install("--no-build-isolation", *constraints(*backends), *editable, *extra)
     session.run("python", "-m", "pip", "freeze", "--exclude-editable")  # a wrong pin shows in the log
@@ -93,7 +94,14 @@ def doctests(session: nox.Session, backend: str, packages: list[str]) -> None:
         ignored = [f"--ignore={path}" for path in ("core/src/pruners/demo", *WITH_TORCH)]
         pytest(session, "--doctest-modules", *ignored, *[f"{package}/src" for package in packages])
     else:
-        pytest(session, "--doctest-modules", f"{backend}/src", *(WITH_TORCH if backend == TORCH else ()))
+        ignored = [f"--ignore={path}" for path in CALLBACKS]
+        pytest(
+            session,
+            "--doctest-modules",
+            *ignored,
+            f"{backend}/src",
+            *(WITH_TORCH if backend == TORCH else ()),
+        )
 
 
 def lowest(package: str) -> dict[str, str]:
@@ -157,6 +165,14 @@ def define_framework(backend: str) -> None:
 
 for each in BACKENDS:
     define_framework(each)
+
+
+@nox.session(python="3.11", tags=["test"])
+def callbacks(session: nox.Session) -> None:
+    """What trains with Lightning and with Hugging Face's Trainer, beside the real ones."""
+    install(session, ["core", *PLUGINS, f"{TORCH}[lightning,transformers]", CONFORMANCE])
+    pytest(session, f"{TORCH}/tests/test_callbacks.py")
+    pytest(session, "--doctest-modules", *CALLBACKS)
 
 
 @nox.session(python="3.11", tags=["test"])

@@ -13,12 +13,16 @@ OPERATORS = Path(__file__).parents[3] / "tests/zoo/torchvision_operators.py"
 
 
 @pytest.fixture(scope="session")
-def torchvision():
+def operators():
+    """Make torchvision importable, where it is installed."""
+    if importlib.util.find_spec("torchvision") is not None:
+        spec = importlib.util.spec_from_file_location("torchvision_operators", OPERATORS)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.install()
+
+
+@pytest.fixture(scope="session")
+def torchvision(operators):
     """Return torchvision with operators in plain PyTorch where its own cannot be loaded, or skip."""
-    if importlib.util.find_spec("torchvision") is None:
-        pytest.skip("torchvision is not installed")
-    spec = importlib.util.spec_from_file_location("torchvision_operators", OPERATORS)
-    operators = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(operators)
-    operators.install()
-    return importlib.import_module("torchvision")
+    return pytest.importorskip("torchvision")
