@@ -96,7 +96,7 @@ def test_a_rule_that_reaches_nothing_lists_near_names(rule, message):
         ({"sparsity": -0.1}, r"sparsity must be a fraction from 0 up to 1, got -0\.1"),
         ({"sparsity": float("nan")}, r"got nan"),
         ({"sparsity": {"a": 0.1, "b": -1}}, r"sparsity of 'b'"),
-        ({"scope": "global"}, r"'scope' must be in \('layer', 'model'\)"),
+        ({"scope": "global"}, r"'scope' must be in \('output', 'layer', 'model'\)"),
         ({"sparsitty": 0.5}, r"no option 'sparsitty'\. Did you mean 'sparsity'\?"),
         ({"min_keep": -1}, r"'min_keep' must be >= 0"),
         ({"sparsity": {"a": 0.5}, "scope": "model"}, r"needs scope='layer'"),

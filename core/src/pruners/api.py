@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from .protocols import Loss, OpenModel, Pattern, Pruner, Scaled
 from .registry import backend_for
 from .rules import Match, Rule, assign
 from .scoring import Scorer, as_pruner
+from .selection import Scope
 
 
 def scores(
@@ -110,7 +111,7 @@ def masks(
     *,
     sparsity: float | Mapping[str, float],
     match: Match = "*",
-    scope: Literal["layer", "model"] = "layer",
+    scope: Scope = "layer",
     pattern: str | Pattern | None = None,
     rounding: Any = "floor",
     normaliser: str = "none",

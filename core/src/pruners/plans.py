@@ -76,7 +76,7 @@ class Plan:
         }
         if not own:
             return next(iter(wanted.values())) if len(allocated) == 1 else wanted
-        if self.rule.scope == "layer":
+        if self.rule.scope != "model":
             return own
         sizes = {name: scorer.units(name) for name in own}
         count = sum(int(own[name] * size + 1e-9) for name, size in sizes.items())
@@ -139,7 +139,7 @@ def make_plans(
         if not names:
             continue
         named = as_pruner(rule.pruner)
-        named.check_parts(rule.pattern, rule.budget)
+        named.check_parts(rule.pattern, rule.budget, rule.scope)
         pattern = as_part("pattern", rule.pattern, ("mask", "check"))
         plan = Plan(
             rule, named, pattern, bound_schedules(rule, named, names, opened, initial), initial=initial

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any
 
 from attrs import field, frozen, validators
 
 from .errors import RuleError
 from .options import integer, whole
 from .protocols import Layer, Pattern, Pruner, Scheduler
-from .selection import BUDGETS, NORMALISERS, rounding_rule
+from .selection import BUDGETS, NORMALISERS, OUTPUT_AND_PATTERN, SCOPES, Scope, rounding_rule
 
 Match = str | Sequence[str] | Callable[[Layer], bool]
 
@@ -78,11 +78,13 @@ class Rule:
         When masks are recomputed and how far; without one everything goes at once.
     pattern : str or Pattern, optional
         Where zeros may lie; anywhere without one.
-    scope : {"layer", "model"}, default "layer"
-        Whether weights compete within their layer or across all layers of this rule.
+    scope : {"output", "layer", "model"}, default "layer"
+        Whether weights compete within their output ``(in, *kernel)``, within their layer or across
+        all layers of this rule. In scope "output" exactly ``floor(s * n)`` of the n weights of every
+        output go. It takes no pattern and no pruner of whole channels.
     rounding, normaliser, budget : str
         Named options of the selection: how a fraction becomes a count, how scores of different
-        layers are made comparable (scope "model"), how one fraction is shared out (scope "layer").
+        layers are made comparable (scope "model"), how one fraction is shared out (the others).
     min_keep : int, default 1
         Weights that stay in each layer at least, in scope "model".
     types : sequence of str
@@ -113,9 +115,7 @@ class Rule:
     )
     schedule: str | Scheduler | None = field(kw_only=True, default=None)
     pattern: str | Pattern | None = field(kw_only=True, default=None)
-    scope: Literal["layer", "model"] = field(
-        kw_only=True, default="layer", validator=validators.in_(("layer", "model"))
-    )
+    scope: Scope = field(kw_only=True, default="layer", validator=validators.in_(SCOPES))
     rounding: Any = field(kw_only=True, default="floor", converter=_rounding, validator=_known_rounding)
     normaliser: str = field(kw_only=True, default="none", validator=validators.in_(NORMALISERS))
     min_keep: int = field(kw_only=True, default=1, converter=integer, validator=whole(0))
@@ -131,10 +131,14 @@ class Rule:
         except (TypeError, ValueError) as error:
             raise RuleError(f"rule {match!r}: {_explain(error)}") from error
         if isinstance(self.sparsity, Mapping) and self.scope == "model":
-            raise RuleError(f"rule {match!r}: a sparsity per parameter needs scope='layer', not 'model'")
+            raise RuleError(
+                f"rule {match!r}: a sparsity per parameter needs scope='layer' or 'output', not 'model'"
+            )
+        if self.scope == "output" and self.pattern is not None:
+            raise RuleError(f"rule {match!r}: {OUTPUT_AND_PATTERN}")
         if self.budget != "uniform" and (self.scope == "model" or isinstance(self.sparsity, Mapping)):
             raise RuleError(
-                f"rule {match!r}: budget={self.budget!r} shares out one sparsity in scope='layer'"
+                f"rule {match!r}: budget={self.budget!r} shares out one sparsity in scope='layer' or 'output'"
             )
 
     def matches(self, layer: Layer) -> bool:

@@ -105,7 +105,7 @@ def _starts(
     # A pruner that decides the amounts reads its schedule in units of its own: no start to restore.
     if initial is None or isinstance(named.pruner, Allocates):
         return {}
-    if rule.scope == "layer" and rule.budget == "uniform":
+    if rule.scope != "model" and rule.budget == "uniform":
         return {name: initial[name] for name in names}
     sizes = {name: opened.layers[name].size for name in names}
     together = sum(initial[name] * size for name, size in sizes.items()) / max(1, sum(sizes.values()))

@@ -33,7 +33,7 @@ class NamedPruner:
         """What one of its scores stands for."""
         return self.pruner.unit
 
-    def check_parts(self, pattern: object, budget: str = "uniform") -> None:
+    def check_parts(self, pattern: object, budget: str = "uniform", scope: str = "layer") -> None:
         """Refuse parts of a rule that only make sense for pruners of single weights."""
         if self.unit == "weight":
             return
@@ -44,6 +44,11 @@ class NamedPruner:
         if budget != "uniform":
             raise RuleError(
                 f"pruner {self.name!r} scores whole channels; budget={budget!r} shares out single weights"
+            )
+        if scope == "output":
+            raise RuleError(
+                f"pruner {self.name!r} scores whole channels, of which an output has one: use scope='layer' "
+                "or 'model'"
             )
 
 

@@ -11,6 +11,7 @@ from pruners import OptionError, PatternError, ScoreError, SkipLayer
 from pruners.selection import (
     BUDGETS,
     NORMALISERS,
+    SCOPES,
     Ranking,
     Selection,
     choose_masks,
@@ -71,7 +72,8 @@ def test_a_sparsity_outside_its_range_is_named(value):
         ({"a": 0.5, "b": 0.5}, {"budget": "erk"}, "budget is 'erk'"),
         ({"a": 0.5, "b": 0.5}, {"scope": "model"}, "takes one sparsity and no budget"),
         (0.5, {"scope": "model", "budget": "erk"}, "takes one sparsity and no budget"),
-        (0.5, {"scope": "global"}, "scope is 'global'; choose from layer, model"),
+        (0.5, {"scope": "global"}, "scope is 'global'; choose from output, layer, model"),
+        (0.5, {"scope": "output", "pattern": object()}, "a pattern says itself what competes"),
         (0.5, {"budget": "even"}, "budget is 'even'; choose from uniform, erk"),
         (0.5, {"normaliser": "l1"}, "normaliser is 'l1'; choose from none, l2"),
         (0.5, {"min_keep": -1}, "min_keep is -1"),
@@ -86,19 +88,19 @@ def test_options_that_contradict_are_refused(sparsity, options, message):
 # What is not alive
 
 
-@pytest.mark.parametrize("scope", ["layer", "model"])
+@pytest.mark.parametrize("scope", SCOPES)
 def test_pruned_weights_stay_pruned_and_count(scope):
-    alive = np.array([True, False, False, True, True, True])
-    layer = {"a": ranking("a", [1, 9, 9, 2, 3, 4], alive=alive)}
-    assert kept(choose_masks(layer, 0.5, scope=scope)) == {"a": [0, 0, 0, 1, 1, 1]}
-    assert kept(choose_masks(layer, 0.2, scope=scope)) == {"a": [1, 0, 0, 1, 1, 1]}
-    assert kept(choose_masks(layer, 0.0, scope=scope)) == {"a": [1, 0, 0, 1, 1, 1]}
+    alive = np.array([[True, False, False, True, True, True]])
+    layer = {"a": ranking("a", [[1, 9, 9, 2, 3, 4]], alive=alive)}
+    assert kept(choose_masks(layer, 0.5, scope=scope)) == {"a": [[0, 0, 0, 1, 1, 1]]}
+    assert kept(choose_masks(layer, 0.2, scope=scope)) == {"a": [[1, 0, 0, 1, 1, 1]]}
+    assert kept(choose_masks(layer, 0.0, scope=scope)) == {"a": [[1, 0, 0, 1, 1, 1]]}
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
-    scope=st.sampled_from(["layer", "model"]),
+    scope=st.sampled_from(SCOPES),
     normaliser=st.sampled_from(NORMALISERS),
 )
 def test_masks_are_nested_while_scores_change(seed, scope, normaliser):

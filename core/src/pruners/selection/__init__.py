@@ -14,6 +14,7 @@ from .budgets import BUDGETS, layer_mask, layer_sparsities, model_masks
 from .groups import fill_groups, keep_per_group
 from .kernel import select
 from .normalisers import NORMALISERS, normalise
+from .outputs import output_mask
 from .ranking import Ranking
 from .rounding import RULES, Multiple, Rounding, Ties, rounding_rule
 
@@ -21,9 +22,11 @@ __all__ = [
     "BUDGETS",
     "NORMALISERS",
     "RULES",
+    "SCOPES",
     "Multiple",
     "Ranking",
     "Rounding",
+    "Scope",
     "Selection",
     "Ties",
     "choose_masks",
@@ -35,6 +38,16 @@ __all__ = [
     "rounding_rule",
     "select",
 ]
+
+Scope = Literal["output", "layer", "model"]
+"""What competes with what: the weights of one output, of one layer, of all layers."""
+SCOPES: tuple[Scope, ...] = ("output", "layer", "model")
+"""Every scope by name, from the narrowest."""
+OUTPUT_AND_PATTERN = (
+    "a pattern says itself what competes and how many go, so it cannot keep scope='output'; "
+    "leave one of them out"
+)
+"""Why the two do not go together."""
 
 
 @frozen
@@ -51,7 +64,7 @@ def choose_masks(
     rankings: Mapping[str, Ranking],
     sparsity: float | Mapping[str, float],
     *,
-    scope: Literal["layer", "model"] = "layer",
+    scope: Scope = "layer",
     pattern: Pattern | None = None,
     rounding: Rounding = "floor",
     normaliser: str = "none",
@@ -66,22 +79,23 @@ def choose_masks(
     rankings : mapping of str to Ranking
         ``{parameter name: scores}``.
     sparsity : float or mapping of str to float
-        Fraction pruned, in [0, 1): one number, or one for each layer (scope "layer" only).
-    scope : {"layer", "model"}, default "layer"
-        Rank inside each layer, or all layers together.
+        Fraction pruned, in [0, 1): one number, or one for each layer (not in scope "model").
+    scope : {"output", "layer", "model"}, default "layer"
+        Rank inside each output ``(in, *kernel)`` of a layer, inside each layer, or all layers
+        together.
     pattern : Pattern, optional
-        Where zeros may lie; it then decides the counts too. With scope "model" the pooled
-        ranking gives each layer's share and the pattern lays it out.
+        Where zeros may lie; it then decides the counts too, so it goes with no scope "output".
+        With scope "model" the pooled ranking gives each layer's share and the pattern lays it out.
     rounding : str, ("multiple", int) or callable, default "floor"
-        From weights and sparsity to a count; see `rounding_rule`. Not used by a pattern in
-        scope "layer".
+        From weights and sparsity to a count; see `rounding_rule`. In scope "output" it rounds
+        once per output. Not used by a pattern in scope "layer".
     normaliser : str, default "none"
         What scores are divided by before layers are pooled; see `normalise`. It does not
-        change the order inside a layer, so scope "layer" ignores it.
+        change the order inside a layer, so the other scopes ignore it.
     min_keep : int, default 1
         Weights that every layer keeps at least, in scope "model".
     budget : {"uniform", "erk"}, default "uniform"
-        How one number is spread over layers, in scope "layer"; see `layer_sparsities`.
+        How one number is spread over layers, in scope "layer" or "output"; see `layer_sparsities`.
 
     Returns
     -------
@@ -114,18 +128,21 @@ def choose_masks(
         raise OptionError(f"normaliser is {normaliser!r}; choose from {', '.join(NORMALISERS)}")
     if isinstance(min_keep, bool) or not isinstance(min_keep, (int, np.integer)) or min_keep < 0:
         raise OptionError(f"min_keep is {min_keep!r}; give an integer of at least 0")
-    if scope == "layer":
+    if scope not in SCOPES:
+        raise OptionError(f"scope is {scope!r}; choose from {', '.join(SCOPES)}")
+    if scope == "output" and pattern is not None:
+        raise OptionError(OUTPUT_AND_PATTERN)
+    if scope != "model":
         shapes = {name: ranking.shape for name, ranking in rankings.items()}
         shares = layer_sparsities(shapes, sparsity, budget)
-        if pattern is None:
-            return Selection({n: layer_mask(r, shares[n], rule) for n, r in rankings.items()})
-        return _lay(rankings, shares, pattern)
-    if scope != "model":
-        raise OptionError(f"scope is {scope!r}; choose from layer, model")
+        if pattern is not None:
+            return _lay(rankings, shares, pattern)
+        cut = output_mask if scope == "output" else layer_mask
+        return Selection({n: cut(r, shares[n], rule) for n, r in rankings.items()})
     if isinstance(sparsity, Mapping) or budget != "uniform":
         raise OptionError(
             "scope 'model' ranks all layers together, so it takes one sparsity and no budget; "
-            "use scope 'layer' for a sparsity of each layer"
+            "use scope 'layer' or 'output' for a sparsity of each layer"
         )
     layer_sparsities({}, sparsity)
     pool = [normalise(ranking, normaliser) for ranking in rankings.values()]

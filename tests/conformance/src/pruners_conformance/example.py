@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from attrs import field, frozen
+
+from pruners.selection import Scope
 
 Arrays = Mapping[str, Any]
 
@@ -32,7 +34,7 @@ class Example:
     masks : {name: array_like of 0 and 1}
         The mask of each layer, 1 where kept: in the shape of its weights, or one number per
         output channel.
-    scope : {"layer", "model"}
+    scope : {"output", "layer", "model"}
         What competes with what.
     gradients : {name: array_like}
         For pruners that ask for gradients: the mean loss gradient of each weight.
@@ -61,7 +63,7 @@ class Example:
     weights: Arrays
     sparsity: float
     masks: Arrays = field(validator=_same_names)
-    scope: Literal["layer", "model"] = field(default="layer", kw_only=True)
+    scope: Scope = field(default="layer", kw_only=True)
     gradients: Arrays = field(factory=dict, kw_only=True)
     activations: Arrays = field(factory=dict, kw_only=True)
     activated: Arrays = field(factory=dict, kw_only=True)

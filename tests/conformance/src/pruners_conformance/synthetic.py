@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Generator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import array_api_compat.numpy as ops
 import numpy as np
 from attrs import evolve, field, frozen
 
 import pruners
-from pruners.selection import choose_masks
+from pruners.selection import Scope, choose_masks
 from pruners.selection.ranking import Ranking
 
 from .drawing import Arrays
@@ -125,7 +125,7 @@ def masks_of(
     weights: Arrays,
     sparsity: float,
     *,
-    scope: Literal["layer", "model"] = "layer",
+    scope: Scope = "layer",
     flat: bool = False,
     given: Example | None = None,
 ) -> Arrays:
