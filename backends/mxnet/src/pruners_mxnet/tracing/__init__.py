@@ -2,5 +2,7 @@
 
 from .arguments import Arguments, arrays_in
 from .graph import Graph, Node, Recording, Variable
+from .recording import run, trace
+from .replay import replay
 
-__all__ = ["Arguments", "Graph", "Node", "Recording", "Variable", "arrays_in"]
+__all__ = ["Arguments", "Graph", "Node", "Recording", "Variable", "arrays_in", "replay", "run", "trace"]

@@ -20,9 +20,7 @@ Entry = tuple[int, int]
 Instead = Callable[[list[Any], "Node"], list[Any]]
 """``(inputs, node) -> outputs``: runs in place of one node."""
 
-_WRITERS = {
-    name: (1, 2, 3, 4) for name in ("BatchNorm", "_contrib_SyncBatchNorm", "_contrib_BatchNormWithReLU")
-}
+_WRITERS = dict.fromkeys(("BatchNorm", "_contrib_SyncBatchNorm", "_contrib_BatchNormWithReLU"), (1, 2, 3, 4))
 """Operators that write to inputs of theirs: running statistics, and a fixed scale."""
 
 
@@ -81,7 +79,7 @@ class Graph:
     numpy: bool = False
 
     def feeds(self, parameters: Mapping[str, Any], inputs: Sequence[Any]) -> dict[int, Any]:
-        """Return what `run` asks for: an array per variable, from parameters by name and arguments by position."""
+        """Return what `run` asks for: parameters by name, arguments by position, constants as they are."""
         found = {}
         for node, variable in self.variables.items():
             match variable.kind:
@@ -164,6 +162,14 @@ def _handle(op: str) -> Any:
     handle = OpHandle()
     check_call(_LIB.NNGetOpHandle(c_str(op), ctypes.byref(handle)))
     return handle.value
+
+
+@cache
+def name_of(handle: int) -> str:
+    """Return an operator's own name."""
+    name = ctypes.c_char_p()
+    check_call(_LIB.MXSymbolGetAtomicSymbolName(ctypes.c_void_p(handle), ctypes.byref(name)))
+    return (name.value or b"").decode()
 
 
 @frozen(eq=False)

@@ -1,0 +1,103 @@
+"""Makes the program of a graph: every operator by its translation, or as one without a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve, frozen
+from mxnet.gluon import Block
+
+from pruners.structure.program import LiteralSize, Program
+
+from . import arithmetic, indexing, layers, movement, products, reductions, reshaping  # noqa: F401  (they register)
+from .capture import Capture
+from .drawing import Drawn
+from .graph import Graph, Node
+from .steps import TRANSLATIONS, Step, UnusualError
+from .tape import Tape
+from .watching import is_gluon
+
+
+@frozen(eq=False)
+class Translated:
+    """A pass as a program, and the sizes that the model's code handed to operators."""
+
+    program: Program
+    graph: Graph
+    literals: tuple[LiteralSize, ...]
+
+
+def translate(seen: Capture, drawn: Drawn, mode: str, blocks: Mapping[str, Block]) -> Translated:
+    """Return the program of a graph."""
+    graph, tape = drawn.graph, Tape(mode)
+    tape.entries = {id(array): entry for array in seen.watch.shapes if (entry := drawn.entry(array))}
+    for index, variable in graph.variables.items():
+        shape = drawn.shapes[index, 0]
+        if variable.kind == "parameter":
+            tape.values[index, 0] = tape.program.parameter(variable.name, shape)
+        else:
+            tape.values[index, 0] = tape.program.source(shape)
+    for index, node in enumerate(graph.nodes):
+        if node.op:
+            _write(tape, drawn, index, blocks)
+    _finish(tape, seen, drawn)
+    return Translated(tape.program, evolve(graph, values=dict(tape.values)), tuple(tape.literals))
+
+
+def _write(tape: Tape, drawn: Drawn, index: int, blocks: Mapping[str, Block]) -> None:
+    node = drawn.graph.nodes[index]
+    shapes: list[tuple[int, ...]] = []
+    while (index, len(shapes)) in drawn.shapes:
+        shapes.append(drawn.shapes[index, len(shapes)])
+    block = blocks.get(node.module)
+    step = Step(
+        tape=tape,
+        node=node,
+        inputs=tuple(tape.values[entry] for entry in node.inputs),
+        shapes=tuple(shapes),
+        given=drawn.settings.get(index, {}),
+        owned=block is not None and is_gluon(block),
+        numpy=drawn.graph.numpy,
+    )
+    mark = tape.mark()
+    try:
+        if node.op not in TRANSLATIONS:
+            raise UnusualError(node.op)
+        TRANSLATIONS[node.op](step)
+        _check(step)
+    except UnusualError:
+        tape.back(mark)
+        step.outputs.clear()
+        step.write("opaque", function=node.op)
+    tape.values.update(((index, number), value) for number, value in enumerate(step.outputs))
+
+
+def _check(step: Step) -> None:
+    written = tuple(step.tape.shape(value) for value in step.outputs)
+    if written != step.shapes:
+        raise UnusualError(f"{step.node.op}: wrote {written}, ran {step.shapes}")
+
+
+def _finish(tape: Tape, seen: Capture, drawn: Drawn) -> None:
+    """Write down what was read by the code, what was returned, and the calls of blocks with parameters."""
+    reader = Node("asnumpy", "", {}, ())
+    for entry in dict.fromkeys(drawn.entry(array) for array in seen.watch.read):
+        if entry in tape.values:
+            tape.op("whole", [tape.values[entry]], [], reader, reason="is read by the model's own code")
+    for expression, value, line in seen.watch.fixed:
+        outside = tape.program.source((abs(value),))
+        _fixed(tape, expression, value, outside, line)
+    for head in drawn.graph.heads:
+        tape.program.result(tape.values[head])
+    owners = {name.rpartition(".")[0] for name in tape.program.parameters}
+    for call in seen.scopes.calls:
+        if call.module in owners and call.read is not None and call.gave:
+            read, gave = drawn.entry(call.read), drawn.entry(call.gave[0])
+            if read in tape.values and gave in tape.values:
+                tape.program.call(call.module, tape.values[read], tape.values[gave])
+
+
+def _fixed(tape: Tape, expression: Any, value: int, outside: int, line: str) -> None:
+    if value > 0:
+        tape.fixed(expression, outside, Node("computation", "", {}, (), line=line))
