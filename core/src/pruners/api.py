@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .errors import OptionError, RuleError
+from .opening import open_model
 from .plans import make_plans, warn_skipped
 from .protocols import Loss, OpenModel, Pattern, Pruner, Scaled
 from .registry import backend_for
@@ -41,8 +42,9 @@ def scores(
     loss : function, optional
         ``loss(model, batch) -> scalar``, for pruners that need gradients.
     example_inputs : tuple, mapping, or one input, optional
-        What the model is run on once, for pruners that need to know how its layers hang
-        together; the first batch of `data` if left out.
+        What the model is run on once: for pruners that need to know how its layers hang
+        together (the first batch of `data` if left out), and for models whose parameters get
+        their shapes from a first run.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def scores(
     >>> pruners.scores({"w": np.array([[3.0, -1.0]])}, "level")
     {'w': array([[3., 1.]])}
     """
-    opened = backend_for(model).open(model)
+    opened = open_model(model, example_inputs)
     (names,) = assign([Rule(match)], opened.layers)
     scorer = Scorer(opened, as_pruner(pruner), names, data, loss, example_inputs=example_inputs)
     return {name: opened.native(name, ranking.values()) for name, ranking in scorer.rankings().items()}
@@ -160,7 +162,7 @@ def masks(
     {'w': array([[ True, False],
            [False,  True]])}
     """
-    opened = backend_for(model).open(model)
+    opened = open_model(model, example_inputs)
     rule = Rule(
         match,
         pruner=pruner,
@@ -217,7 +219,7 @@ def prune(
     {'w': array([[ 3.,  0.],
            [ 0., -2.]])}
     """
-    opened = backend_for(model).open(model)
+    opened = open_model(model, example_inputs)
     if isinstance(pruner, str) or callable(getattr(pruner, "scores", None)):
         rules: Any = Rule(options.pop("match", "*"), pruner=pruner, **options)
     else:

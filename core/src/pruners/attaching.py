@@ -9,9 +9,9 @@ import numpy as np
 
 from .errors import NeedsData, OptionError, RuleError
 from .host import count_zeros
+from .opening import open_model
 from .plans import Plan, make_plans, select_due
 from .protocols import Loss, OpenModel
-from .registry import backend_for
 from .session import Inputs, Pruning
 
 
@@ -50,8 +50,9 @@ def attach(
     loss : function, optional
         ``loss(model, batch) -> scalar``, for pruners that need gradients.
     example_inputs : tuple, mapping, or one input, optional
-        What the model is run on once, for pruners that need to know how its layers hang
-        together; the first batch of `data` if left out.
+        What the model is run on once: for pruners that need to know how its layers hang
+        together (the first batch of `data` if left out), and for models whose parameters get
+        their shapes from a first run.
 
     Returns
     -------
@@ -71,8 +72,8 @@ def attach(
     >>> pruning.sparsity().total
     0.5
     """
-    opened = backend_for(model).open(model)
     _check_request(rules, keep, restore, data)
+    opened = open_model(model, example_inputs)
     if keep:
         plans: list[Plan] = []
         masks = {name: opened.read(name) != 0 for name, layer in opened.layers.items() if layer.default}

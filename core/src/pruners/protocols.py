@@ -69,6 +69,18 @@ class View(Protocol):
         """Return an array of the model's framework as NumPy, without a copy where memory allows."""
         ...
 
+    def inputs(self) -> Stream:
+        """Yield ``(layer, x)`` piece by piece: what the weights of a layer are multiplied by.
+
+        `x` is a NumPy array ``(sample, group, in, *kernel)`` of float32 or float64, with the axes
+        ``in, *kernel`` of the layer's weight. A sample is one window of one example, padding included;
+        of a dense layer, one vector. A convolution in groups has several; output j of a weight
+        ``(out, in, *kernel)`` belongs to group ``j // (out // groups)``, and everything else has one.
+        The sum of weight times `x` over ``in, *kernel`` is the layer's output without its bias. A
+        layer comes once per piece of each batch: add pieces up.
+        """
+        ...
+
     def activations(self, gradients: bool = False) -> Stream:
         """Yield ``(layer, z)``, or ``(layer, z, dz)``, batch by batch; nothing is stored.
 
@@ -436,6 +448,20 @@ class Backend(Protocol):
 
     def open(self, model: Any) -> OpenModel:
         """Return the model opened: its layers, and ways to read and write them."""
+        ...
+
+
+@runtime_checkable
+class Completes(Backend, Protocol):
+    """Optional, for backends of frameworks whose parameters may get their shapes from a first run."""
+
+    def completed(self, model: Any, example_inputs: Any) -> OpenModel:
+        """
+        Return the model opened; one with parameters that have no shape yet is run once before.
+
+        Parameters that have none afterwards belong to nothing that ran: they are no layers. Raises
+        `pruners.TraceError` where the model does not run; it is then as it was.
+        """
         ...
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from .errors import RemovalError
+from .opening import opened_by
 from .protocols import MODES, Form, Loss, Pruner, Traceable
 from .registry import backend_for
 from .removal_plans import whole_layers
@@ -146,7 +147,7 @@ def remove(
         round_to=round_to,
         bounds=bounds or {},
     )
-    opened = _traceable(model)
+    opened = _traceable(model, example_inputs)
     cutting = Cutting(optimizer, copies, tolerance, strict, _patterns(ignore), form)
     work = Work(opened, as_pruner(pruner), amount, reduction, data, loss, distributed, cutting)
     with work.stages.timing("analysis"):
@@ -169,9 +170,9 @@ def remove(
     )
 
 
-def _traceable(model: Any) -> Traceable:
+def _traceable(model: Any, example_inputs: Any) -> Traceable:
     backend = backend_for(model)
-    opened = backend.open(model)
+    opened = opened_by(backend, model, example_inputs)
     if not isinstance(opened, Traceable):
         raise RemovalError(
             f"backend {backend.name!r} cannot trace a model, so channels cannot be removed; masks can be "
@@ -189,5 +190,5 @@ def _compared(
 ) -> tuple[Latency, Latency] | None:
     if dense is None:
         return None
-    smaller = _traceable(removed.model)
+    smaller = _traceable(removed.model, example_inputs)
     return dense, measure_latency(lambda: smaller.run(example_inputs), rounds)

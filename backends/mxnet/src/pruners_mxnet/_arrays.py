@@ -24,7 +24,7 @@ def to_host(array: Any) -> np.ndarray:
 
 def on_host(array: Any) -> bool:
     """Return whether an array is dense and in host memory."""
-    return array.context.device_type.startswith("cpu") and array.stype == "default"
+    return bool(array.context.device_type.startswith("cpu") and array.stype == "default")
 
 
 def memory(array: Any) -> np.ndarray:

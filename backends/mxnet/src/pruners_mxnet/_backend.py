@@ -21,6 +21,7 @@ from ._keeper import MXNetKeeper, trainers
 from ._layers import Weight, check, layers, weights
 from ._traced import TracedBlock
 from ._view import MXNetView, ReadOnly
+from .completing import complete
 from .tracing import run, trace
 
 
@@ -53,17 +54,24 @@ class MXNetBackend:
         """Return the block opened."""
         return MXNetModel(check(model))
 
+    def completed(self, model: Any, example_inputs: Any) -> MXNetModel:
+        """Return the block opened; one with parameters that have no shape yet is run once before."""
+        block = check(model)
+        return MXNetModel(block, complete(block, example_inputs))
+
 
 @frozen(eq=False)
 class MXNetModel:
     """One block, opened; one without values can only be loaded into."""
 
     model: Block
+    unused: frozenset[str] = frozenset()
+    """Names of parameters that have no shape, and need none: no pass reaches them."""
 
     @cached_property
     def parameters(self) -> Mapping[str, Weight]:
         """Every float parameter that is trained, by its first name."""
-        return weights(self.model)
+        return weights(self.model, self.unused)
 
     @cached_property
     def layers(self) -> Mapping[str, Layer]:

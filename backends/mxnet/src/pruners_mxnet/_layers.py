@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import mxnet
@@ -138,20 +138,20 @@ def blocks(model: Block, name: str = "") -> dict[str, Block]:
     return found
 
 
-def weights(model: Block) -> dict[str, Weight]:
-    """Return every float parameter that is trained, by its first name; shared parameters appear once."""
+def weights(model: Block, unused: Collection[str] = ()) -> dict[str, Weight]:
+    """Return every float parameter that is trained and used, by its first name; shared ones appear once."""
     found: dict[str, Weight] = {}
     first: dict[int, str] = {}
-    for weight in _weights(model):
+    for weight in _weights(model, unused):
         name = weight.layer.name
         known = first.setdefault(id(weight.parameter), name)
         found[known] = weight if known == name else _merge(found[known], weight)
     return found
 
 
-def _weights(model: Block) -> Iterator[Weight]:
+def _weights(model: Block, unused: Collection[str]) -> Iterator[Weight]:
     for name, (block, attribute, parameter) in named(model).items():
-        if not parameter._differentiable:
+        if not parameter._differentiable or name in unused:
             continue  # running statistics, constants
         data = _data(name, parameter)
         if data.stype != "default" or str(data.dtype) not in _DTYPES:
@@ -183,7 +183,7 @@ def _data(name: str, parameter: Parameter) -> Any:
     except DeferredInitializationError as error:
         raise OptionError(
             f"parameter {name!r} has no shape yet: it is initialised when the model runs. Run it once on a "
-            "batch, or pass example_inputs="
+            "batch, or pass example_inputs=; with them, a layer that the model does not use is left out"
         ) from error
     except RuntimeError as error:
         raise OptionError(
