@@ -54,7 +54,7 @@ class TracedBlock:
         tolerance: float | None = None,
     ) -> Removed:
         """Cut the block in place and prove it, or leave everything as it was."""
-        proof = surgery.remove(
+        return surgery.remove(
             self.model,
             self.example_inputs,
             self.recording,
@@ -64,4 +64,3 @@ class TracedBlock:
             copies=copies,
             tolerance=tolerance,
         )
-        return Removed(self.model, proof)
