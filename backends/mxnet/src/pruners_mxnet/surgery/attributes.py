@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from attrs import frozen
-from mxnet.gluon import Block, Parameter
+from mxnet.gluon import Block
 
 from pruners import RemovalError
 from pruners.structure.program import Attribute
@@ -76,7 +76,7 @@ def _option(block: Block, path: Path) -> Any:
 
 def _is(block: Block, path: Path, value: int) -> bool:
     held = _option(block, path)
-    return isinstance(held, Integral) and not isinstance(held, bool) and held == value
+    return type(held) is not bool and isinstance(held, Integral) and int(held) == value
 
 
 def _groups(name: str, groups: int, piece: Piece) -> int:
@@ -183,6 +183,3 @@ def _set(block: Block, attribute: Attribute, value: Any) -> None:
         setattr(block, attribute.name, value)
     except (AttributeError, TypeError) as error:
         raise RemovalError(f"the plan rewrites {attribute}, which cannot be set") from error
-
-
-__all__ = ["Change", "Parameter", "changes", "check", "rewrite"]

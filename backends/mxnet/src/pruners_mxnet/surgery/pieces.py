@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import mxnet
 import numpy as np
 from attrs import field, frozen
 from mxnet.gluon import Block, Parameter
@@ -103,7 +102,7 @@ def _array(name: str, parameter: Parameter) -> Any:
         )
     if parameter._stype != "default":
         raise RemovalError(
-            f"the plan cuts {name!r}, which is stored as {parameter._stype!r}; cast it with tostype('default')"
+            f"the plan cuts {name!r}, which is stored as {parameter._stype!r}; only dense ones can be cut"
         )
     return parameter._data[0]
 
@@ -140,8 +139,3 @@ def _check_tied(known: Piece, other: Piece) -> None:
 
 def _equal(left: Mapping[int, np.ndarray], right: Mapping[int, np.ndarray]) -> bool:
     return left.keys() == right.keys() and all(np.array_equal(left[axis], right[axis]) for axis in left)
-
-
-def is_numpy(array: Any) -> bool:
-    """Return whether an array is one of `mxnet.np`."""
-    return isinstance(array, mxnet.np.ndarray)

@@ -19,7 +19,7 @@ from .comparing import Comparison
 from .norms import Norm, norms
 from .pieces import Piece
 from .reference import Rounding, run_masked, smaller
-from .running import Bench
+from .running import Bench, settle
 from .undo import Snapshot
 from .values import FLOATS, name_of
 from .watching import Diary, Watched, watched
@@ -74,10 +74,11 @@ class Trial:
 
     def reference(self) -> Evidence:
         """Run the masked original in double precision, or in its own where it cannot."""
+        settle()
         try:
             return self._reference("float64", self.predictors)
         except Exception:  # an operator without double precision, an array nobody registered
-            pass
+            settle()
         try:
             return self._reference(None, self.predictors)
         except Exception as error:

@@ -22,7 +22,7 @@ from .cutting import cut
 from .pieces import Piece, pieces
 from .proving import Trial, modes_to_prove, together
 from .reference import smaller
-from .running import Bench
+from .running import Bench, settle
 from .undo import Snapshot
 
 
@@ -104,7 +104,10 @@ class _Attempt:
     def undo(self) -> None:
         """Put everything back."""
         if self.before is not None:
-            self.before.restore()
+            try:
+                settle()
+            finally:
+                self.before.restore()
 
     def _cut_and_prove(self, before: Snapshot, planned: Sequence[Piece]) -> Proof:
         model = self.bench.model
@@ -123,7 +126,7 @@ class _Attempt:
             for trial, found in zip(trials, evidence, strict=True):
                 proofs.append(trial.prove(found, before, after, self.tolerance))
                 after.restore()
-            self._run_as_it_is(after, planned)
+            self._run_as_it_is(before, after, planned)
         except PrunersError:
             raise
         except Exception as error:
@@ -132,10 +135,30 @@ class _Attempt:
             ) from error
         return together([proof for proof in proofs if proof is not None])
 
-    def _run_as_it_is(self, after: Snapshot, planned: Sequence[Piece]) -> None:
-        """Run every mode in the model's own precision, hybridized where it is."""
-        model = self.bench.model
+    def _run_as_it_is(self, before: Snapshot, after: Snapshot, planned: Sequence[Piece]) -> None:
+        """Run every mode in the model's own precision, hybridized where it is; not what never ran so."""
         for mode in self.recording.programs:
-            with lent(model, smaller(model, planned, None)):
-                self.bench.run(mode, hybrid=True)
+            try:
+                self._run(mode, planned)
+            except Exception:
+                settle()
+                before.restore()
+                ran = self._runs(mode)
+                after.restore()
+                if ran:
+                    raise
             after.restore()
+
+    def _run(self, mode: str, planned: Sequence[Piece]) -> None:
+        model = self.bench.model
+        with lent(model, smaller(model, planned, None)):
+            self.bench.run(mode, hybrid=True)
+
+    def _runs(self, mode: str) -> bool:
+        """Return whether the model runs as it is now: half precision does not on a CPU."""
+        try:
+            self._run(mode, ())
+        except Exception:
+            settle()
+            return False
+        return True

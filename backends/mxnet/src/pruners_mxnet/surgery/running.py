@@ -18,6 +18,9 @@ from ..lending import eager
 from ..tracing.arguments import Arguments
 from .comparing import results
 
+_ERRORS = 16
+"""Errors that may be waiting to be read."""
+
 
 @frozen(eq=False)
 class Bench:
@@ -45,6 +48,16 @@ class Bench:
         """Return copies of the inputs, floats in another precision where one is asked for."""
         fresh = self.inputs.fresh()
         return fresh if dtype is None else fresh.cast(dtype)
+
+
+def settle() -> None:
+    """Wait for all that runs; an error of an earlier run that nobody read would come up in a later one."""
+    for _ in range(_ERRORS):
+        try:
+            mxnet.nd.waitall()
+            return
+        except mxnet.base.MXNetError:
+            continue
 
 
 @contextmanager

@@ -27,8 +27,8 @@ def check(trainers: Sequence[Trainer], model: Block) -> None:
         kind = _kind(trainer)
         if any(name in kind for name in _DISTRIBUTED):
             raise RemovalError(
-                f"the trainer's kvstore is {kind!r}, whose servers keep every parameter in the shape it had at "
-                "first; remove channels without optimizer=, then make a new trainer"
+                f"the trainer's kvstore is {kind!r}, whose servers keep every parameter in its first shape; "
+                "remove channels without optimizer=, then make a new trainer"
             )
         if not any(id(parameter) in own for parameter in trainer._params):
             raise OptionError("the trainer holds none of the model's parameters; pass the one training it")

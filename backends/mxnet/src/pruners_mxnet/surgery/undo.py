@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator, MutableMapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from mxnet.gluon import Block, Trainer
 
@@ -13,7 +13,7 @@ from .pieces import parameters_of
 
 _CONTAINERS = (dict, OrderedDict, defaultdict, list, set, deque)
 
-Owner = Block | MutableMapping[str, Any]
+Owner: TypeAlias = "Block | MutableMapping[str, Any]"
 """A block, or its arrays by name as a user keeps them."""
 
 
