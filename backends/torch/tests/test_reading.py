@@ -11,6 +11,7 @@ from torch.nn import functional as F
 import pruners
 from pruners.registry import backend_for
 from pruners.scoring import NamedPruner
+from pruners.structure import reading
 from pruners.watching import Watching
 
 EVERY = 10**6
@@ -280,3 +281,89 @@ def test_a_pruner_of_ones_own_may_look_too():
     assert NamedPruner("mine", Mine()).needs == frozenset()
     found = pruners.scores(Net(), Mine(), data=[X])
     assert found["stem.weight"].shape == (8,)
+
+
+# What a layer's weights are multiplied by
+
+
+def gathered(stream):
+    """Return ``{layer: x}`` of a stream of pieces."""
+    found = {}
+    for layer, x in stream:
+        found.setdefault(layer, []).append(x)
+    return {layer: np.concatenate(pieces) for layer, pieces in found.items()}
+
+
+def products(x, weight):
+    """Return ``(sample, out)``: the sums of weight times input."""
+    grouped = weight.reshape(x.shape[1], -1, *weight.shape[1:])
+    letters = "ikl"[: weight.ndim - 1]
+    return np.einsum(f"sg{letters},go{letters}->sgo", x, grouped).reshape(len(x), len(weight))
+
+
+@pytest.mark.parametrize("piece", [1, 1 << 22])
+@pytest.mark.parametrize("layer", READERS)
+def test_weights_times_inputs_are_what_the_layer_gives(layer, piece, monkeypatch):
+    monkeypatch.setattr(reading, "PIECE", piece)
+    model = Net()
+    view = view_of(model)
+    x = gathered(view.inputs())[layer]
+    assert x.dtype == np.float64
+    weight = view.host(view.weights[layer])
+    assert x.shape[2:] == weight.shape[1:]
+    np.testing.assert_allclose(
+        products(x, weight), outputs_of(model, X, layer.removesuffix(".weight")), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation", "groups"), [(2, 2, 1, 1), (3, 0, 2, 2), (2, 3, 1, 4)]
+)
+def test_a_transposed_convolution_has_windows_too(stride, padding, dilation, groups, extra):
+    torch.manual_seed(1)
+    layer = nn.ConvTranspose2d(4, 8, 3, stride, padding, extra, groups, dilation=dilation).double()
+    model = nn.Sequential(nn.Conv2d(3, 4, 3).double(), layer)
+    view = view_of(model)
+    x = gathered(view.inputs())["1.weight"]
+    weight = view.host(view.weights["1.weight"])
+    np.testing.assert_allclose(products(x, weight), outputs_of(model, X, "1"), atol=1e-12)
+
+
+def test_inputs_of_every_batch_and_every_call():
+    shared = nn.Linear(5, 5, bias=False).double()
+    model = nn.Sequential(shared, nn.Tanh(), shared)
+    batches = [torch.randn(n, 7, 5, dtype=torch.float64) for n in (2, 3)]
+    ((name, x),) = gathered(view_of(model, batches[0], batches).inputs()).items()
+    assert (name, x.shape) == ("0.weight", (2 * 5 * 7, 1, 5))
+    seen = [each for batch in batches for each in (batch, torch.tanh(shared(batch)))]
+    expected = torch.cat([each.reshape(-1, 5) for each in seen]).detach().numpy()
+    np.testing.assert_allclose(np.sort(x.ravel()), np.sort(expected.ravel()), atol=1e-12)
+
+
+def test_half_precision_inputs_come_as_float32():
+    model = nn.Sequential(nn.Linear(5, 2)).to(torch.bfloat16)
+    x = torch.randn(3, 5, dtype=torch.bfloat16)
+    ((_, found),) = view_of(model, x).inputs()
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[:, 0], x.float().numpy())
+
+
+def test_a_layer_that_multiplies_nothing_is_named():
+    model = nn.Sequential(nn.Embedding(4, 3), nn.Linear(3, 2))
+    view = view_of(model, torch.tensor([[0, 1, 3]]))
+    with pytest.raises(pruners.NeedsData, match=r"no convolution or matrix product with '0\.weight' was met"):
+        list(view.inputs())
+
+
+def test_inputs_need_data_and_a_model_that_runs():
+    class Asks:
+        unit = "weight"
+
+        def scores(self, view):
+            return {name: view.ops.abs(view.weights[name]) for name, _ in view.inputs()}
+
+    with pytest.raises(pruners.NeedsData, match="pass data=batches"):
+        pruners.scores(nn.Sequential(nn.Linear(3, 2)), Asks(), example_inputs=torch.zeros(1, 3))
+    with pytest.raises(pruners.NeedsData, match="cannot be recorded"):
+        pruners.scores({"w": np.ones((2, 3))}, Asks(), data=[np.ones((1, 3))])

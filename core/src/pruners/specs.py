@@ -20,7 +20,7 @@ OLDEST = 1
 Factory = Callable[..., Any] | str
 """Called with the options; or ``"package.module:attribute"``, imported only when first used."""
 
-NEEDS = frozenset({"activated", "activations", "consumers", "gradients", "scales"})
+NEEDS = frozenset({"activated", "activations", "consumers", "gradients", "inputs", "scales"})
 """What a pruner can need to look at besides weights: methods of `pruners.View`."""
 
 _name = validators.and_(validators.instance_of(str), validators.matches_re(r"[a-z][a-z0-9-]*"))

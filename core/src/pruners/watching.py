@@ -14,7 +14,7 @@ from .protocols import Array, Loss, OpenModel, Ops, Stream, Traceable, Traced
 from .structure.engine import Structure
 from .structure.reading import Reading
 
-RECORDED = frozenset({"activated", "consumers", "scales"})
+RECORDED = frozenset({"activated", "consumers", "inputs", "scales"})
 """What is read off a recorded forward pass."""
 
 
@@ -28,6 +28,7 @@ class WatchedView:
     host: Callable[[Array], np.ndarray]
     activations: Callable[..., Stream]
     gradients: Callable[[], Mapping[str, Array]]
+    inputs: Callable[[], Stream]
     activated: Callable[[], Stream]
     consumers: Callable[..., Stream]
     reads: Callable[[str], Mapping[str, tuple[np.ndarray, Sequence[np.ndarray]]]]
@@ -64,6 +65,7 @@ class Watching:
             host=self.opened.host,
             activations=self._closed(inner.activations),
             gradients=inner.gradients,
+            inputs=self._closed(lambda: self._read().inputs(self._batches())),
             activated=self._closed(lambda: self._read().activated(self._batches())),
             consumers=self._closed(
                 lambda layer, locations=10, seed=0: self._read().consumers(

@@ -50,7 +50,7 @@ class Flow:
     def outputs(self, parameter: str, channels: int) -> list[Output]:
         """Return what the operations that multiply by a weight give, where that has its channels."""
         found = []
-        for op, index in self._products(parameter):
+        for op, index in self.products(parameter):
             if op.kind == "conv":
                 output = Output(op.outputs[0], 1)
             else:
@@ -64,7 +64,7 @@ class Flow:
                 found.append(output)
         return found
 
-    def _products(self, parameter: str) -> Iterator[tuple[Op, int]]:
+    def products(self, parameter: str) -> Iterator[tuple[Op, int]]:
         """Yield the operations that multiply by a weight, and which of their inputs it is."""
         start = self.program.parameters.get(parameter)
         values = [] if start is None else [start]

@@ -1,8 +1,9 @@
-"""What a recorded forward pass tells a pruner: activations past their ReLU, scales, and who reads what."""
+"""What a recorded forward pass tells a pruner: inputs, activations past a ReLU, scales, who reads what."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,8 @@ from .program import Op
 from .windows import Windows, generator, rows
 
 MODE = "eval"
+PIECE = 1 << 22
+"""How many numbers of unfolded inputs are handed out at a time, or one example's."""
 
 
 @frozen(eq=False)
@@ -54,6 +57,18 @@ class Reading:
     def _structure(self) -> Structure:
         programs = {MODE: self.traced.programs[MODE]}
         return analyse(programs, weights={}) if self.given is None else self.given
+
+    def inputs(self, data: Iterable[Any]) -> Stream:
+        """Yield ``(layer, x)`` piece by piece; see `pruners.View.inputs`."""
+        wanted = {f"{name} {n}": (name, *m) for name in self.names for n, m in enumerate(self._met(name))}
+        values = {key: value for key, (_, _, value, _) in wanted.items()}
+        with closing(self.traced.values(values, data, self.loss)) as stream:
+            for key, array in stream:
+                name, op, _, axis = wanted[key]
+                for piece in self._unfolded(
+                    op, self.opened.layers[name].shape, self.opened.host(array), axis
+                ):
+                    yield name, piece
 
     def activated(self, data: Iterable[Any]) -> Stream:
         """Yield ``(layer, a)`` batch by batch; see `pruners.View.activated`."""
@@ -104,6 +119,37 @@ class Reading:
                 x = self.opened.host(array)
                 patches = self._seen(readers[key], x, locations, random[key])
                 yield readers[key].name, weights[key], patches
+
+    def _met(self, name: str) -> list[tuple[Op, int, int]]:
+        """Return each operation that multiplies by a weight, what it reads and the axis it sums over."""
+        shape, found = self.opened.layers[name].shape, []
+        for op, index in self._flow.products(name):
+            if op.kind == "conv":
+                found.append((op, op.inputs[0], 1))
+            elif len(op.inputs) == 2 and len(shape) == 2:
+                operands, result = op.options["spec"].split("->")
+                own, other = operands.split(",")[index], operands.split(",")[1 - index]
+                summed = [letter for letter in other if letter in own and letter not in result]
+                if len(summed) == 1 and len(own) == 2:
+                    found.append((op, op.inputs[1 - index], other.index(summed[0])))
+        if not found:
+            raise NeedsData(f"no convolution or matrix product with {name!r} was met; leave it out")
+        return found
+
+    def _unfolded(self, op: Op, shape: tuple[int, ...], x: np.ndarray, axis: int) -> Iterator[np.ndarray]:
+        """Yield ``(sample, group, in, *kernel)``, a few examples at a time."""
+        if op.kind == "conv":
+            windows, shapes = Windows.of(shape[2:], op.options), self._flow.program.shapes
+            into, out = (shapes[value][2:] for value in (op.inputs[0], op.outputs[0]))
+            seen = windows.unfold(x, [n - m for n, m in zip(out, windows.sizes(into), strict=True)])
+        else:
+            seen = np.atleast_2d(np.moveaxis(x, axis, -1))
+        examples = max(1, PIECE // max(1, seen[:1].size))
+        for start in range(0, len(seen), examples):
+            piece = seen[start : start + examples]
+            samples = math.prod(piece.shape[: piece.ndim - len(shape[1:])])
+            piece = piece.astype(np.float64 if piece.dtype == np.float64 else np.float32, copy=False)
+            yield piece.reshape(samples, int(op.options.get("groups", 1)), *shape[1:])
 
     def _channels(self, name: str) -> int:
         shape = self.opened.layers[name].shape

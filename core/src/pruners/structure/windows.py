@@ -1,4 +1,4 @@
-"""What a layer's windows see of some of its input channels, at places drawn at random; NumPy only."""
+"""What a layer's windows see of its input: of some channels at drawn places, or everything; NumPy only."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from attrs import frozen
+from numpy.lib.stride_tricks import sliding_window_view
 
 
 def generator(seed: int, *names: object) -> np.random.Generator:
@@ -71,6 +72,33 @@ class Windows:
         seen = np.where(inside, x[tuple(index)], np.zeros((), x.dtype))
         return seen.reshape(len(example), len(coordinates), math.prod(self.kernel))
 
+    def unfold(self, x: np.ndarray, beyond: Sequence[int] = ()) -> np.ndarray:
+        """
+        Return ``(batch, *window, in, *kernel)``: all that every window sees; a view where strides allow it.
+
+        `x` is ``(batch, in, *picture)``. `beyond` counts windows per axis after those of `sizes`: what a
+        transposed convolution calls its output padding.
+        """
+        # A transposed convolution is one over a picture with gaps, with its kernel the other way round.
+        picture = self._with_gaps(x) if self.transposed else x
+        for axis, kernel in enumerate(self.kernel):
+            reach = self.dilation[axis] * (kernel - 1)
+            before = reach - self.padding[axis] if self.transposed else self.padding[axis]
+            after = before + (beyond[axis] if beyond else 0)
+            picture = _padded(picture, axis + 2, before, after)
+            picture = sliding_window_view(picture, reach + 1, axis + 2)[..., :: self.dilation[axis]]
+            picture = picture[..., ::-1] if self.transposed else picture
+            steps = slice(None, None, 1 if self.transposed else self.stride[axis])
+            picture = picture[(slice(None),) * (axis + 2) + (steps,)]
+        return np.moveaxis(picture, 1, 1 + len(self.kernel))
+
+    def _with_gaps(self, x: np.ndarray) -> np.ndarray:
+        """Return a picture with zeros between its points, so that they lie a stride apart."""
+        sizes = [max(0, (n - 1) * step + 1) for n, step in zip(x.shape[2:], self.stride, strict=True)]
+        spread = np.zeros((*x.shape[:2], *sizes), x.dtype)
+        spread[(slice(None), slice(None), *(slice(None, None, step) for step in self.stride))] = x
+        return spread
+
     def _seen(self, axis: int, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return, per window and kernel place, which coordinate is seen and whether there is one."""
         stride, padding = self.stride[axis], self.padding[axis]
@@ -98,6 +126,14 @@ def rows(
     example, place = _places(len(vectors), vectors.shape[1], locations, random)
     seen: np.ndarray = vectors[example[:, None], place[:, None], coordinates[None, :]][..., None]
     return seen
+
+
+def _padded(x: np.ndarray, axis: int, before: int, after: int) -> np.ndarray:
+    """Return an array with zeros put on at both ends of an axis; negative numbers take away."""
+    kept = slice(max(0, -before), x.shape[axis] - max(0, -after))
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = max(0, before), max(0, after)
+    return np.pad(x[(slice(None),) * axis + (kept,)], widths)
 
 
 def _places(

@@ -38,6 +38,9 @@ class Example:
         What competes with what.
     gradients : {name: array_like}
         For pruners that ask for gradients: the mean loss gradient of each weight.
+    inputs : {name: x}
+        For pruners that ask for inputs: what the layer's weights are multiplied by,
+        ``(sample, group, in, *kernel)``.
     activations : {name: (z, dz)}
         For pruners that ask for activations: output of the layer ``(batch, channel, ...)``
         and the loss gradient with respect to it.
@@ -65,6 +68,7 @@ class Example:
     masks: Arrays = field(validator=_same_names)
     scope: Scope = field(default="layer", kw_only=True)
     gradients: Arrays = field(factory=dict, kw_only=True)
+    inputs: Arrays = field(factory=dict, kw_only=True)
     activations: Arrays = field(factory=dict, kw_only=True)
     activated: Arrays = field(factory=dict, kw_only=True)
     consumers: Arrays = field(factory=dict, kw_only=True)

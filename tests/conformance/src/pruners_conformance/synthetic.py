@@ -36,6 +36,20 @@ class SyntheticView:
         """Return the array itself."""
         return np.asarray(array)
 
+    def inputs(self) -> Generator[tuple[Any, ...], None, None]:
+        """Yield what each layer's weights are multiplied by, ``(8, group, in, *kernel)``.
+
+        A layer with an even number of outputs reads two groups of inputs.
+        """
+        if self.given is not None and self.given.inputs:
+            for name, x in self.given.inputs.items():
+                yield name, np.asarray(x, np.float32)
+            return
+        for batch in range(self.batches):
+            for name, weight in self.weights.items():
+                groups = 2 if _channels(weight) and _channels(weight) % 2 == 0 else 1
+                yield name, self._drawn(f"{name} x {batch}", (8, groups, *weight.shape[1:]))
+
     def activations(self, gradients: bool = False) -> Generator[tuple[Any, ...], None, None]:
         """Yield each layer's output ``(batch, channel, 3, 3)``, and its gradient where asked."""
         if self.given is not None and self.given.activations:
