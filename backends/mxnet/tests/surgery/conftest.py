@@ -150,7 +150,7 @@ def shaken(model, *inputs, seed=0, contexts=None):
     numbers = np.random.default_rng(seed)
     if inputs:
         model(*inputs)
-    for name, parameter in parameters(model).items():
+    for parameter in parameters(model).values():
         if np.dtype(parameter.dtype).kind == "f":
             one = len(parameter.shape) == 1
             new = (
@@ -205,17 +205,18 @@ def kept() -> dict[int, list[int]]:
 def train():
     """Take steps on random pictures; return the losses."""
 
-    def steps(model, trainer, count, contexts=(mxnet.cpu(),), side=8, dtype="float32"):
+    def steps(model, trainer, count, contexts=None):
+        contexts = contexts or [mxnet.cpu()]
         numbers = np.random.default_rng(0)
-        x = numbers.normal(size=(16, 3, side, side))
+        x = numbers.normal(size=(16, 3, 8, 8))
         y = numbers.integers(0, 5, 16)
         measure = gluon.loss.SoftmaxCrossEntropyLoss()
         parts = zip(np.split(x, len(contexts)), np.split(y, len(contexts)), contexts, strict=True)
-        batches = [(nd.array(a, c, dtype), nd.array(b, c)) for a, b, c in parts]
+        batches = [(nd.array(a, c), nd.array(b, c)) for a, b, c in parts]
         found = []
         for _ in range(count):
             with autograd.record():
-                losses = [measure(model(a).astype("float32"), b) for a, b in batches]
+                losses = [measure(model(a), b) for a, b in batches]
             for loss in losses:
                 loss.backward()
             trainer.step(16)

@@ -136,7 +136,7 @@ def test_training_goes_on_as_that_of_the_smaller_model_would(
             nn.Dense(5, in_units=7),
         )
     small.load_parameters(str(tmp_path / "net"), ctx=contexts)
-    own = [parameter for parameter in by_hand.parameters(small).values()]
+    own = list(by_hand.parameters(small).values())
     theirs = {id(parameter): number for number, parameter in enumerate(trainer._params)}
     order = sorted(range(len(own)), key=lambda i: theirs[id(list(by_hand.parameters(net).values())[i])])
     other = gluon.Trainer([own[i] for i in order], "adam", {"learning_rate": 0.01}, **options)

@@ -44,15 +44,15 @@ def norms(graph: Graph, mode: str, coordinates: Coordinates) -> list[Norm]:
 
 def _axes(node: Node, mode: str) -> Callable[[int], Sequence[int]] | None:
     """Return what tells, from the number of axes, those that a node normalises over."""
-    own = int(node.attrs.get("axis", -1 if node.op == "LayerNorm" else 1))
-    if node.op == "LayerNorm":
-        return lambda count: [own % count]
     if node.op == "GroupNorm":
         return lambda count: range(1, count)
     if node.op == "InstanceNorm":
         return lambda count: range(2, count)
+    if node.op == "LayerNorm":
+        return lambda count: [int(node.attrs.get("axis", -1)) % count]
     statistics = mode == "train" and node.attrs.get("use_global_stats", "False") not in ("True", "1")
     if node.op in _BATCH_NORMS and statistics:
+        own = int(node.attrs.get("axis", 1))
         return lambda count: [axis for axis in range(count) if axis != own % count]
     return None
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 from mxnet.gluon import Block, Trainer
 
 from pruners import ProofError, PrunersError
 from pruners.structure.plan import Coordinates, Proof, RemovalPlan, Removed
+from pruners.timing import Stages
 
 from .._keeper import trainers as listed
 from ..lending import lent
@@ -20,7 +21,7 @@ from .blaming import culprit
 from .copies import copies_of, pieces_of
 from .cutting import cut
 from .pieces import Piece, pieces
-from .proving import Trial, modes_to_prove, together
+from .proving import Evidence, Trial, modes_to_prove, together
 from .reference import smaller
 from .running import Bench, settle
 from .undo import Snapshot
@@ -73,7 +74,7 @@ def remove(
     except BaseException:
         attempt.undo()
         raise
-    return Removed(block, proof)
+    return Removed(block, proof, attempt.stages.seconds.get("proof", 0.0))
 
 
 @define(eq=False)
@@ -86,6 +87,7 @@ class _Attempt:
     coordinates: Coordinates
     tolerance: float | None
     before: Snapshot | None = None
+    stages: Stages = field(factory=Stages)
 
     def run(self, used: Sequence[Trainer], given: Sequence[Any]) -> tuple[Proof, list[str]]:
         """Do it all; return the proof, and parameters whose state in a trainer had to go."""
@@ -116,23 +118,30 @@ class _Attempt:
             for mode in modes_to_prove(self.recording.programs, [piece.name for piece in planned])
         ]
         evidence = []
-        for trial in trials:
-            evidence.append(trial.reference())
-            before.restore()
+        with self.stages.timing("proof"):
+            for trial in trials:
+                evidence.append(trial.reference())
+                before.restore()
         cut(model, planned, self.plan)
         after = Snapshot([model])
         try:
-            proofs = []
-            for trial, found in zip(trials, evidence, strict=True):
-                proofs.append(trial.prove(found, before, after, self.tolerance))
-                after.restore()
-            self._run_as_it_is(before, after, planned)
+            with self.stages.timing("proof"):
+                return self._prove(trials, evidence, before, after)
         except PrunersError:
             raise
         except Exception as error:
             raise ProofError(
                 f"the smaller model fails in {culprit(error, model)}; everything was put back"
             ) from error
+
+    def _prove(
+        self, trials: Sequence[Trial], evidence: Sequence[Evidence], before: Snapshot, after: Snapshot
+    ) -> Proof:
+        proofs = []
+        for trial, found in zip(trials, evidence, strict=True):
+            proofs.append(trial.prove(found, before, after, self.tolerance))
+            after.restore()
+        self._run_as_it_is(before, after, trials[0].pieces)
         return together([proof for proof in proofs if proof is not None])
 
     def _run_as_it_is(self, before: Snapshot, after: Snapshot, planned: Sequence[Piece]) -> None:
