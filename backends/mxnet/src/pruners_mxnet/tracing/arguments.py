@@ -67,7 +67,7 @@ class Arguments:
 def is_float(array: Any) -> bool:
     """Return whether an array holds floating point numbers."""
     dtype = np.dtype(array.dtype)
-    return dtype.kind == "f" or dtype == BFLOAT16
+    return bool(dtype.kind == "f" or dtype == BFLOAT16)
 
 
 def arrays_in(held: Any) -> list[Any]:

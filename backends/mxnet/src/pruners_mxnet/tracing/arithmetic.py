@@ -7,23 +7,23 @@ from .steps import Shape, Step, UnusualError, translates
 
 _COPIES = """_copy _copyto _np_copy BlockGrad make_loss MakeLoss Cast amp_cast IdentityAttachKLSparseReg
     _contrib_gradientmultiplier _CrossDeviceCopy"""
-_UNARY = """abs arccos arccosh arcsin arcsinh arctan arctanh cbrt ceil cos cosh degrees erf erfinv exp expm1 fix
-    floor gamma gammaln hard_sigmoid log log10 log1p log2 logical_not negative radians rcbrt reciprocal relu
-    rint round rsqrt sigmoid sign sin sinh smooth_l1 softsign sqrt square tan tanh trunc _npx_relu
+_UNARY = """abs arccos arccosh arcsin arcsinh arctan arctanh cbrt ceil cos cosh degrees erf erfinv exp expm1
+    fix floor gamma gammaln hard_sigmoid log log10 log1p log2 logical_not negative radians rcbrt reciprocal
+    relu rint round rsqrt sigmoid sign sin sinh smooth_l1 softsign sqrt square tan tanh trunc _npx_relu
     _npx_sigmoid _contrib_round_ste _contrib_sign_ste"""
-_NUMPY_UNARY = """absolute arccos arccosh arcsin arcsinh arctan arctanh around bitwise_not cbrt ceil cos cosh
-    degrees exp expm1 fix floor isfinite isinf isnan isneginf isposinf log log10 log1p log2 logical_not
+_NUMPY_UNARY = """absolute arccos arccosh arcsin arcsinh arctan arctanh around bitwise_not cbrt ceil cos
+    cosh degrees exp expm1 fix floor isfinite isinf isnan isneginf isposinf log log10 log1p log2 logical_not
     nan_to_num negative radians reciprocal rint sign sin sinh sqrt square tan tanh trunc"""
-_BROADCAST = """add div equal greater greater_equal hypot lesser lesser_equal logical_and logical_or logical_xor
-    maximum minimum mod mul not_equal power sub"""
+_BROADCAST = """add div equal greater greater_equal hypot lesser lesser_equal logical_and logical_or
+    logical_xor maximum minimum mod mul not_equal power sub"""
 _PLAIN = """equal greater greater_equal hypot lesser lesser_equal logical_and logical_or logical_xor maximum
     minimum mod not_equal power grad_add"""
-_NUMPY_BINARY = """add arctan2 bitwise_and bitwise_or bitwise_xor copysign equal greater greater_equal hypot lcm
-    ldexp less less_equal mod multiply not_equal power subtract true_divide"""
-_SCALAR = """div equal greater greater_equal hypot lesser lesser_equal logical_and logical_or logical_xor maximum
-    minimum minus mod mul not_equal plus power rdiv rminus rmod rpower scatter_minus scatter_plus"""
-_NUMPY_SCALAR = """add arctan2 bitwise_and bitwise_or bitwise_xor copysign equal greater greater_equal lcm ldexp
-    less less_equal mod multiply not_equal power rarctan2 rcopysign rldexp rmod rpower rsubtract
+_NUMPY_BINARY = """add arctan2 bitwise_and bitwise_or bitwise_xor copysign equal greater greater_equal hypot
+    lcm ldexp less less_equal mod multiply not_equal power subtract true_divide"""
+_SCALAR = """div equal greater greater_equal hypot lesser lesser_equal logical_and logical_or logical_xor
+    maximum minimum minus mod mul not_equal plus power rdiv rminus rmod rpower scatter_minus scatter_plus"""
+_NUMPY_SCALAR = """add arctan2 bitwise_and bitwise_or bitwise_xor copysign equal greater greater_equal lcm
+    ldexp less less_equal mod multiply not_equal power rarctan2 rcopysign rldexp rmod rpower rsubtract
     rtrue_divide subtract true_divide"""
 
 _COMMON = {

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mxnet
+import numpy as np
 from attrs import define, field, frozen
 from mxnet import autograd
 from mxnet.base import MXNetError
@@ -87,7 +88,9 @@ class _Sketch:
             name = node["name"]
             if node["op"] == "null":
                 marked = self.seen.marked.get(name)
-                array = arrays[name] if marked is None else marked.array
+                array = arrays.get(name) if marked is None else marked.array
+                if array is None:
+                    raise TypeError("an operator read an array that MXNet does not show")
                 variable = Variable("constant", array=array) if marked is None else marked.variable
                 self._variable(name, variable, array)
             else:
@@ -108,9 +111,12 @@ class _Sketch:
             attrs |= {key: str(value) for key, value in handed.chances.items()}
             self.settings[len(self.nodes)] = handed.settings
             line = handed.line
+        op = node["op"]
+        if op == "_copyto" and handed is not None:  # it runs only with an array to copy to
+            op, attrs = "Cast", {"dtype": _dtype_name(handed.array)}
         inputs = tuple((moved[maker], number) for maker, number, *_ in node["inputs"])
         module = self.seen.scopes.of(_number(node["name"]))
-        self.nodes.append(Node(node["op"], node["name"], attrs, inputs, module, line))
+        self.nodes.append(Node(op, node["name"], attrs, inputs, module, line))
 
     def _measure(self, symbol: Any) -> None:
         """Take down the outputs of every node and their shapes."""
@@ -142,12 +148,19 @@ def _inferred(internals: Any, known: Mapping[str, Shape]) -> list[Shape] | None:
     except MXNetError:
         return None
     unknown = -1 if mxnet.util.is_np_shape() else 0
-    shapes = [tuple(shape) for shape in found]
-    return None if any(not _is_known(shape, unknown) for shape in shapes) else shapes
+    if any(shape is None or not _is_known(tuple(shape), unknown) for shape in found):
+        return None
+    return [tuple(shape) for shape in found]
 
 
 def _is_known(shape: Shape, unknown: int) -> bool:
     return unknown not in shape and (bool(shape) or unknown == -1)
+
+
+def _dtype_name(array: Any) -> str:
+    """Return MXNet's name of an array's type."""
+    dtype = np.dtype(array.dtype)
+    return dtype.names[0] if dtype.names else dtype.name
 
 
 def _node_name(name: str) -> str:

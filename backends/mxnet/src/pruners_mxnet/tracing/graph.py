@@ -12,8 +12,8 @@ from attrs import field, frozen
 from mxnet._ctypes.ndarray import _imperative_invoke
 from mxnet.base import _LIB, OpHandle, c_str, check_call
 
-from pruners.structure.program import LiteralSize, Program
 from pruners.structure.program import Attribute as ModelAttribute
+from pruners.structure.program import LiteralSize, Program
 
 Entry = tuple[int, int]
 """A node and which of its outputs."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import mxnet
-from attrs import frozen
 from mxnet.gluon import Block, SymbolBlock
 
 from pruners import OptionError, TraceError
@@ -15,10 +14,10 @@ from pruners.structure.program import Arithmetic, Attribute, LiteralSize
 
 from .._layers import blocks, named
 from ..lending import eager, lent
-from .arguments import Arguments, arrays_in
+from .arguments import Arguments
 from .capture import capture, kept_generators
 from .drawing import draw
-from .graph import Recording
+from .graph import Graph, Recording
 from .translating import Translated, translate
 
 
@@ -91,6 +90,8 @@ def trace(block: Block, example_inputs: Any, *, modes: Sequence[str] = MODES) ->
             if not found:
                 raise TraceError(_failure(block, mode, error)) from error
             notes.append(f"the training pass was left out: {_shown(error)}")
+    if len(found) == 2 and _alike(found["eval"].graph, found["train"].graph):
+        del found["train"]
     literals = tuple(literal for each in found.values() for literal in each.literals)
     return Recording(
         programs={mode: each.program for mode, each in found.items()},
@@ -118,6 +119,18 @@ def record(block: Block, arguments: Arguments, mode: str) -> Translated:
     return translate(seen, draw(seen), mode, blocks(block))
 
 
+def _alike(one: Graph, other: Graph) -> bool:
+    """Say whether two passes ran the same operators with the same settings on the same arrays."""
+    nodes = [
+        [(node.op, node.attrs, node.inputs, node.module) for node in graph.nodes] for graph in (one, other)
+    ]
+    given = [
+        [(index, each.kind, each.name, each.position) for index, each in graph.variables.items()]
+        for graph in (one, other)
+    ]
+    return nodes[0] == nodes[1] and given[0] == given[1] and one.heads == other.heads
+
+
 def _arguments(block: Block, example_inputs: Any) -> Arguments:
     arguments = Arguments.of(example_inputs)
     if not arguments.arrays:
@@ -135,8 +148,8 @@ def _check(block: Block) -> None:
     for name, each in blocks(block).items():
         if isinstance(each, SymbolBlock):
             raise TraceError(
-                f"{repr(name) if name else 'the model'} is a SymbolBlock: the sizes of its operators are part "
-                "of its symbol and cannot be changed. Build the network from Gluon layers and load the "
+                f"{repr(name) if name else 'the model'} is a SymbolBlock: the sizes of its operators are "
+                "part of its symbol and cannot be changed. Build the network from Gluon layers and load the "
                 "parameters into it; masks work on a SymbolBlock as it is"
             )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-
 from .integers import plain
 from .steps import Shape, Step, UnusualError, translates
 

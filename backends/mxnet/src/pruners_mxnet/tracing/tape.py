@@ -59,7 +59,7 @@ class Tape:
             self.literals.append(LiteralSize(self.mode, found, outside, 0, place(node)))
 
     def expression(self, size: int) -> Expression:
-        """Return how a number came about, with lengths of recorded values; a constant where it is not known."""
+        """Return how a number came about, with lengths of recorded values; else a constant."""
         if isinstance(size, TrackedInt):
             found = self._resolved(size.expression)
             return Constant(plain(size)) if found is None else found

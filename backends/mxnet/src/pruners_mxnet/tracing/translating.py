@@ -13,9 +13,10 @@ from pruners.structure.program import LiteralSize, Program
 from . import arithmetic, indexing, layers, movement, products, reductions, reshaping  # noqa: F401  (they register)
 from .capture import Capture
 from .drawing import Drawn
-from .graph import Graph, Node
+from .graph import Entry, Graph, Node
 from .steps import TRANSLATIONS, Step, UnusualError
 from .tape import Tape
+from .views import views, write_view
 from .watching import is_gluon
 
 
@@ -38,14 +39,17 @@ def translate(seen: Capture, drawn: Drawn, mode: str, blocks: Mapping[str, Block
             tape.values[index, 0] = tape.program.parameter(variable.name, shape)
         else:
             tape.values[index, 0] = tape.program.source(shape)
+    found = views(graph, drawn.shapes, drawn.settings)
     for index, node in enumerate(graph.nodes):
-        if node.op:
-            _write(tape, drawn, index, blocks)
+        if node.op and index not in found.inner:
+            _write(tape, drawn, index, blocks, found.starts.get(index))
     _finish(tape, seen, drawn)
     return Translated(tape.program, evolve(graph, values=dict(tape.values)), tuple(tape.literals))
 
 
-def _write(tape: Tape, drawn: Drawn, index: int, blocks: Mapping[str, Block]) -> None:
+def _write(
+    tape: Tape, drawn: Drawn, index: int, blocks: Mapping[str, Block], view: tuple[Entry, int] | None
+) -> None:
     node = drawn.graph.nodes[index]
     shapes: list[tuple[int, ...]] = []
     while (index, len(shapes)) in drawn.shapes:
@@ -54,7 +58,7 @@ def _write(tape: Tape, drawn: Drawn, index: int, blocks: Mapping[str, Block]) ->
     step = Step(
         tape=tape,
         node=node,
-        inputs=tuple(tape.values[entry] for entry in node.inputs),
+        inputs=tuple(tape.values[entry] for entry in (node.inputs if view is None else view[:1])),
         shapes=tuple(shapes),
         given=drawn.settings.get(index, {}),
         owned=block is not None and is_gluon(block),
@@ -62,9 +66,12 @@ def _write(tape: Tape, drawn: Drawn, index: int, blocks: Mapping[str, Block]) ->
     )
     mark = tape.mark()
     try:
-        if node.op not in TRANSLATIONS:
+        if view is not None:
+            write_view(step, view[1])
+        elif node.op in TRANSLATIONS:
+            TRANSLATIONS[node.op](step)
+        else:
             raise UnusualError(node.op)
-        TRANSLATIONS[node.op](step)
         _check(step)
     except UnusualError:
         tape.back(mark)

@@ -16,6 +16,7 @@ from mxnet.base import MXNetError
 from mxnet.gluon import Block
 from mxnet.ndarray import register
 from mxnet.ndarray.ndarray import NDArray
+from mxnet.ndarray.numpy import _op as numpy_operators
 
 from pruners.structure.program import Attribute
 
@@ -97,7 +98,7 @@ class Watch:
         return run
 
     def _chances(self, op: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings that would make an operator draw random numbers; other draws are made up for."""
+        """Return the settings that make an operator draw random numbers; other draws are made up for."""
         training = autograd.is_training() or settings.get("mode") == "always"
         if op == "Dropout" or (op == "RNN" and "p" in settings):
             return {"p": settings["p"]} if training and "p" in settings else {}
@@ -147,12 +148,24 @@ class Watch:
 
         return run
 
+    def product(self, original: Any) -> Any:
+        """Return what multiplies two arrays, and notes them: this function runs by another way."""
+
+        def run(left: Any, right: Any, axes: Any) -> Any:
+            self.used.extend((left, right))
+            return original(left, right, axes)
+
+        return run
+
     def detach(self, original: Any) -> Any:
         """Return what passes an array on without its gradient: recorded as any operator."""
 
         def run(array: Any) -> Any:
-            stop = mxnet.npx.stop_gradient if isinstance(array, mxnet.np.ndarray) else mxnet.nd.BlockGrad
-            return original(array) if self._quiet else stop(array)
+            if self._quiet:
+                return original(array)
+            if isinstance(array, mxnet.np.ndarray):
+                return mxnet.nd.BlockGrad(array.as_nd_ndarray()).as_np_ndarray()
+            return mxnet.nd.BlockGrad(array)
 
         return run
 
@@ -180,6 +193,7 @@ def watching() -> Iterator[Watch]:
         (NDArray, "detach", watch.detach),
         (mxnet.np.ndarray, "detach", watch.detach),
         (autograd, "set_recording", watch.set_recording),
+        (numpy_operators._api_internal, "tensordot", watch.product),
     ]
     with ExitStack() as stack:
         for owner, name, change in changes:
