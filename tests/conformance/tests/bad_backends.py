@@ -121,6 +121,10 @@ class Boxes:
         return self.opens(model)
 
 
+class Unmade(Boxes):
+    """Nobody says how its models are made."""
+
+
 class Greedy(Boxes):
     def handles(self, model: object) -> bool:
         return isinstance(model, (Box, dict))
@@ -217,6 +221,7 @@ def on(opened: type[Opened]) -> Any:
 
 
 BAD = {
+    "check_models_can_be_made": Unmade,
     "check_it_handles_its_own_models_only": Greedy,
     "check_layers_are_named_and_shaped": on(OnlyMatrices),
     "check_the_view_is_read_only": on(Open),

@@ -41,6 +41,8 @@ REJECTED = [
 
 def inputs(kind: str, factory: Any) -> dict[str, Any]:
     """Return what a plugin's checks need, worked examples of its own unit among it."""
+    if factory is bad_backends.Unmade:
+        return {}
     scores_channels = kind == "pruner" and issubclass(factory, good.Channels)
     return KINDS[kind] | ({"examples": good.CHANNEL} if scores_channels else {})
 

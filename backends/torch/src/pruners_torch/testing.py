@@ -34,6 +34,11 @@ def model_from_arrays(arrays: Mapping[str, np.ndarray]) -> nn.Module:
     return model
 
 
+def parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return every parameter under every name it has."""
+    return dict(model.named_parameters(remove_duplicate=False))
+
+
 def _layer(tensor: torch.Tensor, attribute: str) -> nn.Module:
     kinds: dict[int, type[nn.Module]] = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}
     if attribute != "weight" or tensor.ndim < 2 or tensor.ndim > 5 or not tensor.numel():

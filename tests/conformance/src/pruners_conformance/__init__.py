@@ -10,6 +10,7 @@ import pytest
 
 pytest.register_assert_rewrite("pruners_conformance.checks")
 
+from .examining import Examination, examine  # noqa: E402
 from .example import Example  # noqa: E402
 from .marks import backend_checks, pattern_checks, pruner_checks, scheduler_checks  # noqa: E402
 from .outcome import NotApplicable, Record  # noqa: E402
@@ -18,10 +19,12 @@ from .runner import run  # noqa: E402
 __version__ = "0.1.0"
 
 __all__ = [
+    "Examination",
     "Example",
     "NotApplicable",
     "Record",
     "backend_checks",
+    "examine",
     "pattern_checks",
     "pruner_checks",
     "run",

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 import pruners
-from pruners.specs import BackendSpec
+from pruners.specs import BackendSpec, home
 
 Build = Callable[[Mapping[str, np.ndarray]], Any]
+Parameters = Callable[[Any], Mapping[str, Any]]
 
 
 class UntestedBackend(UserWarning):
@@ -28,35 +29,45 @@ def builders() -> dict[str, Build]:
     found = {}
     for plugin in pruners.installed().plugins:
         if isinstance(plugin.spec, BackendSpec):
-            build = _builder(plugin.spec)
-            if build is None:
-                warnings.warn(
-                    f"backend {plugin.name!r} of {plugin.distribution} was not checked: its package has no "
-                    "module `testing` with a function model_from_arrays({name: array})",
-                    UntestedBackend,
-                    stacklevel=2,
-                )
+            module = _testing(plugin.spec)
+            if module is None:
+                warnings.warn(_untested(plugin), UntestedBackend, stacklevel=2)
             else:
-                found[plugin.name] = build
+                found[plugin.name] = module.model_from_arrays
     return found
 
 
-def builder(spec: BackendSpec) -> Build:
-    """Return how models of one backend are made, or say what its package lacks."""
-    build = _builder(spec)
-    if build is None:
-        raise LookupError(
-            f"pass make_model=, or give the package of backend {spec.name!r} a module `testing` with a "
-            "function model_from_arrays({name: array}) -> model"
-        )
-    return build
+def untested() -> tuple[str, ...]:
+    """Return, for each installed backend on which nothing can be checked, why that is."""
+    plugins = pruners.installed().plugins
+    return tuple(
+        _untested(each) for each in plugins if isinstance(each.spec, BackendSpec) and not _testing(each.spec)
+    )
 
 
-def _builder(spec: BackendSpec) -> Build | None:
-    place = spec.factory if isinstance(spec.factory, str) else spec.factory.__module__
-    module = place.partition(":")[0].partition(".")[0] + ".testing"
+def _untested(plugin: pruners.Plugin) -> str:
+    return (
+        f"backend {plugin.name!r} of {plugin.distribution} was not checked: its package has no "
+        "module `testing` with a function model_from_arrays({name: array})"
+    )
+
+
+def builder(spec: BackendSpec) -> Build | None:
+    """Return how models of one backend are made; None where its package does not say."""
+    module = _testing(spec)
+    return None if module is None else module.model_from_arrays
+
+
+def lister(spec: BackendSpec) -> Parameters:
+    """Return ``model -> {parameter name: parameter}`` of one backend; `dict` where its package has none."""
+    return getattr(_testing(spec), "parameters", dict)
+
+
+def _testing(spec: BackendSpec) -> Any:
+    """Return the module `testing` of a backend's package, or None."""
+    module = home(spec.factory).partition(".")[0] + ".testing"
     try:
-        return importlib.import_module(module).model_from_arrays  # type: ignore[no-any-return]
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name not in (module, module.partition(".")[0]):
             raise

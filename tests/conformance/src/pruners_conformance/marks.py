@@ -172,7 +172,7 @@ def backend_checks(
     plugin: str | Make,
     *,
     make_model: Callable[[Mapping[str, Any]], Any] | None = None,
-    parameters: Callable[[Any], Mapping[str, Any]] = dict,
+    parameters: Callable[[Any], Mapping[str, Any]] | None = None,
     models: Sequence[Callable[[], Any]] = (),
     expected_failures: Failures = None,
 ) -> pytest.MarkDecorator:
@@ -187,7 +187,8 @@ def backend_checks(
         ``{parameter name: (out, in, *kernel) NumPy array} -> model``; by default
         `model_from_arrays` of the backend package's `testing` module.
     parameters : callable, optional
-        ``model -> {parameter name: the framework's own parameter}``; by default `dict`.
+        ``model -> {parameter name: the framework's own parameter}``; by default `parameters` of
+        the backend package's `testing` module, or `dict`.
     models : sequence of callables, optional
         Each makes a model as users have them, with every kind of layer worth a test.
     expected_failures : {check name: reason}, optional

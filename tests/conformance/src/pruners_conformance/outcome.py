@@ -13,6 +13,9 @@ Check = Callable[[Any], None]
 Status = Literal["passed", "failed", "expected failure", "unexpected pass", "skipped"]
 
 
+UNKNOWN_EXAMPLES = "no worked example is known here; they are in the tests of the plugin"
+
+
 class NotApplicable(Exception):
     """Raised by a check that cannot say anything about this plugin; carries the reason."""
 

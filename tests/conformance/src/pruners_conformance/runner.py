@@ -62,11 +62,12 @@ def run(
     checks = checks_for(subject.kind, named=subject.name is not None)
     expected = expected_failures or {}
     agree(checks, expected)
-    case = _case(subject, examples, models)
+    case = case_of(subject, examples, models)
     return tuple(attempt(check, case, expected.get(check.__name__)) for check in checks)
 
 
-def _case(subject: Subject, examples: Any, models: Mapping[str, Any]) -> Case:
+def case_of(subject: Subject, examples: Any, models: Mapping[str, Any]) -> Case:
+    """Return a plugin under test with what its checks need."""
     if subject.kind == "backend":
         return BackendCase(subject=subject, **models)
     if subject.kind == "schedule":

@@ -12,6 +12,7 @@ import pruners
 from pruners.scoring import NamedPruner, Scorer
 
 from . import drawing, frameworks
+from .outcome import NotApplicable
 from .subject import BackendCase
 
 SHAPES = {"a.weight": (4, 6), "b.weight": (3, 4, 3), "c.weight": (2, 3, 3, 3)}
@@ -99,13 +100,29 @@ USES: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def maker(case: BackendCase) -> frameworks.Build:
-    """Return how models of this framework are made from arrays."""
-    if case.make_model is not None:
-        return case.make_model
+    """Return how models of this framework are made from arrays; without that, no check applies."""
+    make = case.make_model or _of_the_package(case)
+    if make is None:
+        raise NotApplicable("there is no model to try it on: see check_models_can_be_made")
+    return make
+
+
+def can_make(case: BackendCase) -> bool:
+    """Return whether models of this framework can be made from arrays."""
+    return case.make_model is not None or _of_the_package(case) is not None
+
+
+def _of_the_package(case: BackendCase) -> frameworks.Build | None:
     spec = case.subject.spec()
-    if not isinstance(spec, pruners.BackendSpec):
-        raise LookupError("a backend given as a factory needs make_model=")
-    return frameworks.builder(spec)
+    return frameworks.builder(spec) if isinstance(spec, pruners.BackendSpec) else None
+
+
+def parameters_of(case: BackendCase, model: Any) -> Mapping[str, Any]:
+    """Return the framework's own parameters of a model by name."""
+    spec = case.subject.spec()
+    if case.parameters is None and isinstance(spec, pruners.BackendSpec):
+        return frameworks.lister(spec)(model)
+    return (case.parameters or dict)(model)
 
 
 def models_of(case: BackendCase) -> Iterator[tuple[str, Any]]:

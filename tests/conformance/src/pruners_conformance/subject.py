@@ -62,10 +62,10 @@ class Subject:
 
 @frozen(kw_only=True)
 class PrunerCase:
-    """A pruner under test."""
+    """A pruner under test; its examples are None where nobody could give any."""
 
     subject: Subject
-    examples: tuple[Example, ...] = ()
+    examples: tuple[Example, ...] | None = ()
 
     @property
     def needs(self) -> frozenset[str]:
@@ -79,7 +79,7 @@ class SchedulerCase:
     """A schedule under test, with its worked values ``{step: sparsity}``."""
 
     subject: Subject
-    examples: Mapping[int, float] = field(factory=dict)
+    examples: Mapping[int, float] | None = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -87,7 +87,7 @@ class PatternCase:
     """A pattern under test; the weights of its examples are the scores."""
 
     subject: Subject
-    examples: tuple[Example, ...] = ()
+    examples: tuple[Example, ...] | None = ()
 
 
 @frozen(kw_only=True)
@@ -96,7 +96,7 @@ class BackendCase:
 
     subject: Subject
     make_model: Callable[[Mapping[str, Any]], Model] | None = None
-    parameters: Callable[[Model], Mapping[str, Any]] = dict
+    parameters: Callable[[Model], Mapping[str, Any]] | None = None
     models: tuple[Callable[[], Model], ...] = ()
 
 

@@ -20,12 +20,14 @@ from ..specimens import (
     Absolute,
     Vandal,
     bits_of,
+    can_make,
     changed_names,
     half_masks,
     maker,
     models_of,
     odd,
     odd_arrays,
+    parameters_of,
     plain_arrays,
     reached,
     scorer,
@@ -33,6 +35,17 @@ from ..specimens import (
 from ..subject import BackendCase
 
 FOREIGN: tuple[object, ...] = (None, object(), 3, 0.5, "model", [1, 2], {}, {"w": 1.0}, dict, len)
+
+
+def check_models_can_be_made(case: BackendCase) -> None:
+    """
+    A small model of its framework can be made from arrays, which all other checks need.
+
+    On failure: pass make_model=, or give the backend's package a module `testing` with a function
+    ``model_from_arrays({parameter name: (out, in, *kernel) NumPy array}) -> model`` and, where
+    ``dict(model)`` is not ``{name: parameter}``, one ``parameters(model)`` that returns it.
+    """
+    assert can_make(case), f"the package of {case.subject.label} has no module `testing` that makes models"
 
 
 def check_it_handles_its_own_models_only(case: BackendCase) -> None:
@@ -61,7 +74,7 @@ def check_layers_are_named_and_shaped(case: BackendCase) -> None:
     """
     for label, model in models_of(case):
         opened = case.subject.make().open(model)
-        own = set(case.parameters(model))
+        own = set(parameters_of(case, model))
         for name, layer in opened.layers.items():
             assert name == layer.name, f"{label}: layers[{name!r}] calls itself {layer.name!r}"
             assert name in own, f"{label}: {name!r} is no parameter name of the model"
@@ -160,7 +173,7 @@ def check_native_arrays_fit_the_parameters(case: BackendCase) -> None:
     """
     for label, model in models_of(case):
         opened = case.subject.make().open(model)
-        own = case.parameters(model)
+        own = parameters_of(case, model)
         for name in opened.layers:
             weight = np.array(opened.read(name))
             native = np.asarray(opened.host(opened.native(name, weight)))
@@ -220,6 +233,7 @@ def check_masks_are_those_of_numpy(case: BackendCase) -> None:
 
 
 CHECKS: tuple[Check, ...] = (
+    check_models_can_be_made,
     check_it_handles_its_own_models_only,
     check_layers_are_named_and_shaped,
     check_the_view_is_read_only,

@@ -15,6 +15,7 @@ from ..specimens import (
     masked,
     models_of,
     odd_arrays,
+    parameters_of,
     plain_arrays,
     traits_of,
 )
@@ -78,14 +79,14 @@ def check_parameters_stay_the_same_objects(case: BackendCase) -> None:
     On failure: write into the parameter's memory; do not replace or rename it.
     """
     for label, model in models_of(case):
-        before = dict(case.parameters(model))
+        before = dict(parameters_of(case, model))
         traits = {name: traits_of(each) for name, each in before.items()}
         opened = case.subject.make().open(model)
         keeper = opened.keeper(half_masks(opened))
         keeper.apply()
         opened.write({name: opened.read(name).copy() for name in opened.layers})
         keeper.close()
-        after = dict(case.parameters(model))
+        after = dict(parameters_of(case, model))
         assert list(after) == list(before), f"{label}: names were {list(before)}, now {list(after)}"
         for name, each in after.items():
             assert each is before[name], f"{label}: {name!r} is another object now"

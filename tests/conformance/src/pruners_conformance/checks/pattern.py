@@ -25,7 +25,7 @@ from ..laying import (
     seen,
     verdict,
 )
-from ..outcome import Check
+from ..outcome import UNKNOWN_EXAMPLES, Check, NotApplicable
 from ..subject import PatternCase
 
 EVEN = ((8, 8), (4, 64), (8, 64, 1, 1))
@@ -40,6 +40,8 @@ def check_worked_examples(case: PatternCase) -> None:
     On failure: lay the pattern by hand; the message has the mask expected and the one that
     came. Without examples, give one whose weights are the scores.
     """
+    if case.examples is None:
+        raise NotApplicable(UNKNOWN_EXAMPLES)
     assert case.examples, f"{case.subject.label} has no worked example; pass examples=[Example(...)]"
     pattern = case.subject.make()
     for number, example in enumerate(case.examples):

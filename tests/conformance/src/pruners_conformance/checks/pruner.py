@@ -11,7 +11,7 @@ import pruners
 
 from .. import drawing, frameworks
 from ..drawing import Arrays, for_every
-from ..outcome import Check, NotApplicable
+from ..outcome import UNKNOWN_EXAMPLES, Check, NotApplicable
 from ..subject import PrunerCase
 from ..synthetic import assert_reached, masks_of, plain, scores_of, shares_of, spread, view_of
 
@@ -25,6 +25,8 @@ def check_worked_examples(case: PrunerCase) -> None:
     On failure: follow the numbers of the paper by hand; the message has the layer, the mask
     that was expected and the one that came. Without examples, give one.
     """
+    if case.examples is None:
+        raise NotApplicable(UNKNOWN_EXAMPLES)
     assert case.examples, f"{case.subject.label} has no worked example; pass examples=[Example(...)]"
     for number, example in enumerate(case.examples):
         weights = {name: np.asarray(each, np.float32) for name, each in example.weights.items()}

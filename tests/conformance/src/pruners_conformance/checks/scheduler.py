@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import pruners
 
 from ..drawing import for_every
-from ..outcome import Check, NotApplicable
+from ..outcome import UNKNOWN_EXAMPLES, Check, NotApplicable
 from ..subject import SchedulerCase
 
 HORIZON = 2000
@@ -29,6 +29,8 @@ def check_worked_values(case: SchedulerCase) -> None:
     On failure: follow the formula by hand at the step of the message; check whether steps
     count from 0 and whether the end is included.
     """
+    if case.examples is None:
+        raise NotApplicable(UNKNOWN_EXAMPLES)
     assert case.examples, f"{case.subject.label} has no worked value; pass examples={{step: sparsity}}"
     schedule = case.subject.make()
     for step, expected in case.examples.items():
