@@ -216,7 +216,8 @@ def wheels_mxnet(session: nox.Session) -> None:
 @nox.session(python="3.11", tags=["test"])
 def docs(session: nox.Session) -> None:
     """Build the site without a warning, run every example in it, check every public docstring."""
-    install(session, [WITH_DEMO, *TOGETHER[1:]], *DOCS)
+    packages = [f"{TORCH}[lightning,transformers]" if each == TORCH else each for each in TOGETHER[1:]]
+    install(session, [WITH_DEMO, *packages], *DOCS)
     quiet = {"NO_MKDOCS_2_WARNING": "1"}  # an announcement of the theme's, not about this site
     session.run("mkdocs", "build", "--strict", env=quiet)
     pytest(session, "tests/docs", "--ignore=tests/docs/test_mxnet.py")
