@@ -15,3 +15,11 @@ def settings():
     left = mxnet.util.is_np_shape(), mxnet.util.is_np_array()
     mxnet.npx.reset_np()
     assert left == (False, False)
+
+
+@pytest.fixture
+def numpy_semantics():
+    """Turn on MXNet's NumPy semantics for one test."""
+    mxnet.npx.set_np()
+    yield
+    mxnet.npx.reset_np()

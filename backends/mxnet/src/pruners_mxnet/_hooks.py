@@ -30,6 +30,7 @@ class Hook:
         self._known = method in self._place
         self._inner: Callable[..., Any] = getattr(owner, method)
         self._before, self._after = before, after
+        self._removed = False
         self._place[method] = self
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
@@ -40,11 +41,13 @@ class Hook:
         return result
 
     def remove(self) -> None:
-        """Give the method back; where another hook has been put on since, do nothing more from now on."""
+        """Give the method back, as soon as no other hook that was put on later stands before it."""
         self._before = self._after = nothing
-        if self._place.get(self._method) is not self:
-            return
-        if self._known:
-            self._place[self._method] = self._inner
-        else:
-            del self._place[self._method]
+        self._removed = True
+        last = self._place.get(self._method)
+        while isinstance(last, Hook) and last._removed:
+            if last._known:
+                self._place[self._method] = last._inner
+            else:
+                del self._place[self._method]
+            last = self._place.get(self._method)

@@ -37,7 +37,7 @@ def complete(block: Block, example_inputs: Any) -> frozenset[str]:
             mxnet.nd.waitall()
         except Exception as error:
             raise TraceError(
-                f"the model has parameters without a shape ({next(iter(waiting))!r}, ...) and does not run on "
+                f"parameter {next(iter(waiting))!r} has no shape before the model runs, and it does not run on "
                 f"example_inputs: {type(error).__name__}: {error}"
             ) from error
     return frozenset(unshaped(block))
