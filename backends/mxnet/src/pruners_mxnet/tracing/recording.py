@@ -28,9 +28,10 @@ def run(block: Block, example_inputs: Any) -> None:
     Raises
     ------
     pruners.TraceError
-        If it does not run.
+        If it does not run, or a parameter has no shape or no value yet.
     """
     arguments = _arguments(block, example_inputs)
+    _check_parameters(block)
     try:
         with kept_generators(), mxnet.autograd.pause(train_mode=False):
             with lent(block, lambda _, array: array.copy()), eager(block):
@@ -80,7 +81,8 @@ def trace(block: Block, example_inputs: Any, *, modes: Sequence[str] = MODES) ->
         got = repr(unknown[0]) if unknown else "none"
         raise OptionError(f"modes must be among {', '.join(MODES)}, got {got}")
     arguments = _arguments(block, example_inputs)
-    _check(block)
+    _check_parameters(block)
+    _check_blocks(block)
     notes: list[str] = []
     found: dict[str, Translated] = {}
     for mode in sorted(set(modes)):
@@ -141,10 +143,15 @@ def _arguments(block: Block, example_inputs: Any) -> Arguments:
     return arguments
 
 
-def _check(block: Block) -> None:
+def _check_parameters(block: Block) -> None:
     for name, (_, _, parameter) in named(block).items():
         if parameter._data is None and parameter._deferred_init:
             raise TraceError(f"{name!r} has no shape yet; run the model once on a batch, then trace it")
+        if parameter._data is None:
+            raise TraceError(f"{name!r} is not initialised: call model.initialize() and run it once on a batch")
+
+
+def _check_blocks(block: Block) -> None:
     for name, each in blocks(block).items():
         if isinstance(each, SymbolBlock):
             raise TraceError(
