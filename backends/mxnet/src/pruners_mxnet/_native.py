@@ -39,6 +39,8 @@ def _astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
     wanted = mxnet_dtype(dtype)
     if np.dtype(x.dtype) == np.dtype(wanted):
         return x.copy() if copy else x
+    if wanted == BFLOAT16:
+        return mxnet.nd.cast(x.as_nd_ndarray(), dtype="bfloat16").as_np_ndarray()
     return x.astype(wanted)
 
 
@@ -69,9 +71,13 @@ def _accumulation(function: Function) -> Function:
     return accumulate
 
 
-def _deviation(function: Function) -> Function:
+def _deviation(function: Function, power: float) -> Function:
     def measure(x: Any, /, *, axis: Any = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-        return function(x, axis=axis, ddof=int(correction), keepdims=keepdims)
+        if correction == int(correction):
+            return function(x, axis=axis, ddof=int(correction), keepdims=keepdims)
+        found = function(x, axis=axis, keepdims=keepdims)
+        count = x.size / found.size
+        return found * (count / (count - correction)) ** power
 
     return measure
 
@@ -133,6 +139,7 @@ NATIVE: dict[str, Function] = {
     **{name: getattr(mnp, name) for name in _SAME},
     "divide": mnp.true_divide,
     "pow": mnp.power,
+    "round": mnp.around,
     "sign": _sign,
     "clip": _clip,
     "sum": _accumulation(mnp.sum),
@@ -142,8 +149,8 @@ NATIVE: dict[str, Function] = {
     "min": _reduction(mnp.min),
     "any": _reduction(mnp.any),
     "all": _reduction(mnp.all),
-    "std": _deviation(mnp.std),
-    "var": _deviation(mnp.var),
+    "std": _deviation(mnp.std, 0.5),
+    "var": _deviation(mnp.var, 1.0),
     "argmax": _position(mnp.argmax),
     "argmin": _position(mnp.argmin),
     "cumulative_sum": _cumulative_sum,

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import array_api_compat.numpy as reference
+import ml_dtypes
 import mxnet
 import numpy as np
 from attrs import frozen
@@ -31,8 +32,8 @@ HOST: Mapping[str, Host] = {
     "logical_or": Host("MXNet has none"),
     "matmul": Host("MXNet's has no float16 in host memory", ("float16",)),
     "remainder": Host("MXNet's gives 0, not NaN, for a division by zero"),
-    "round": Host("MXNet's takes halves away from zero, not to the even number"),
-    "searchsorted": Host("MXNet has none"),
+    "round": Host("MXNet's has no float16", ("float16",)),
+    "searchsorted": Host("MXNet's hands over to NumPy, too"),
     "sort": Host("MXNet's puts NaN first, and has no float16"),
     "tensordot": Host("MXNet's has no float16 in host memory", ("float16",)),
     "tile": Host("MXNet's fails for three axes or more"),
@@ -43,7 +44,8 @@ HOST: Mapping[str, Host] = {
 Functions that MXNet 1.9.1 lacks or gets wrong.
 
 Arrays without elements or without axes go to NumPy in every function that calculates, for MXNet's
-fail on them in one way or another, some by ending the process; so does bfloat16, which few know.
+fail on them in one way or another, some by ending the process; so does bfloat16, which few know: it
+is calculated in float32 and rounded. Sums that hold an infinity are NaN on MXNet.
 """
 
 PLAIN = frozenset(["asarray", "astype", "full_like", "ones_like", "zeros_like"])
@@ -69,7 +71,7 @@ def _arrays(given: Any) -> Iterator[Any]:
 
 def _to_host(given: Any) -> Any:
     if isinstance(given, mxnet.nd.NDArray):
-        return to_host(given)
+        return to_host(given).astype(np.float32) if given.dtype == BFLOAT16 else to_host(given)
     return type(given)(map(_to_host, given)) if isinstance(given, (tuple, list)) else given
 
 
@@ -87,6 +89,8 @@ def _name(array: Any) -> str:
 
 def _function(name: str) -> Callable[..., Any]:
     def call(*arguments: Any, **options: Any) -> Any:
+        if "out" in options:
+            raise TypeError(f"{name} takes no out=: what a view gives is read-only")
         arrays = list(_arrays(arguments))
         with shaped(), mxnet.autograd.pause():
             if not on_host(name, arrays):
@@ -95,7 +99,8 @@ def _function(name: str) -> Callable[..., Any]:
             found = getattr(reference, name)(*_to_host(arguments), **options)
             if isinstance(found, (tuple, list)):
                 return tuple(from_host(each, context) for each in found)
-            return from_host(found, context)
+            narrow = found.dtype == np.float32 and any(each.dtype == BFLOAT16 for each in arrays)
+            return from_host(found.astype(ml_dtypes.bfloat16) if narrow else found, context)
 
     call.__name__ = name
     return call

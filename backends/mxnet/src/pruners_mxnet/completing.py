@@ -37,8 +37,8 @@ def complete(block: Block, example_inputs: Any) -> frozenset[str]:
             mxnet.nd.waitall()
         except Exception as error:
             raise TraceError(
-                f"parameter {next(iter(waiting))!r} has no shape before the model runs, and it does not run on "
-                f"example_inputs: {type(error).__name__}: {error}"
+                f"parameter {next(iter(waiting))!r} has no shape before the model runs, and the model does "
+                f"not run on example_inputs: {type(error).__name__}: {error}"
             ) from error
     return frozenset(unshaped(block))
 
