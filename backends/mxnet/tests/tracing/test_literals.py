@@ -67,7 +67,9 @@ KEPT = {
     "a slice": lambda self, x: self.last(self.first(x).abs()[:, 2:]),
     "from the end": lambda self, x: self.last(self.first(x).abs()[:, -3:]),
     "one": lambda self, x: self.last(self.first(x).abs()[:, 1]),
-    "an operator's slice": lambda self, x: self.last(nd.slice_axis(self.first(x).abs(), axis=1, begin=0, end=5)),
+    "an operator's slice": lambda self, x: self.last(
+        nd.slice_axis(self.first(x).abs(), axis=1, begin=0, end=5)
+    ),
     "parts": lambda self, x: self.last(nd.split_v2(self.first(x).abs(), (2,), axis=1)[0]),
 }
 
@@ -80,7 +82,9 @@ def test_sizes_in_the_code_keep_the_channels(name):
 
 
 def test_numbers_that_the_code_looks_at_stay():
-    recording = recorded(lambda self, x: self.last(self.first(x)) * float(self.first(x).abs()[0, 0, 0, 0].asscalar()))
+    recording = recorded(
+        lambda self, x: self.last(self.first(x)) * float(self.first(x).abs()[0, 0, 0, 0].asscalar())
+    )
     assert not group(recording).any()
 
 

@@ -46,11 +46,21 @@ def test_parameters_gradients_and_hybridization(hybrid):
 
 
 def test_mxnets_functions_are_put_back():
-    before = (nd.NDArray.reshape, nd.NDArray.shape, mx.ndarray.register._imperative_invoke, autograd.set_recording)
+    before = (
+        nd.NDArray.reshape,
+        nd.NDArray.shape,
+        mx.ndarray.register._imperative_invoke,
+        autograd.set_recording,
+    )
     with pytest.raises(TraceError):
         trace(Calling(lambda self, x: x.nothing()), random(2, 3))
     trace(small(), random(2, 3, 8, 8))
-    after = (nd.NDArray.reshape, nd.NDArray.shape, mx.ndarray.register._imperative_invoke, autograd.set_recording)
+    after = (
+        nd.NDArray.reshape,
+        nd.NDArray.shape,
+        mx.ndarray.register._imperative_invoke,
+        autograd.set_recording,
+    )
     assert before == after
     assert type(random(2).shape[0]) is int
     assert not autograd.is_recording() and not autograd.is_training()
@@ -140,11 +150,19 @@ def test_a_hook_of_the_users_is_called():
 @pytest.mark.parametrize(
     ("make", "inputs", "message"),
     [
-        (small, lambda: random(2, 4, 8, 8), "HybridSequential does not run on the example inputs in evaluation mode"),
+        (
+            small,
+            lambda: random(2, 4, 8, 8),
+            "HybridSequential does not run on the example inputs in evaluation mode",
+        ),
         (small, lambda: "text", "example_inputs must hold arrays of MXNet for HybridSequential, got str"),
         (lambda: nn.Dense(3), lambda: random(2, 4), "'weight' is not initialised"),
         (lambda: made(nn.Dense(3)), lambda: random(2, 4), "'weight' has no shape yet; run the model once"),
-        (lambda: Calling(lambda self, x: 3), lambda: random(2), "the model returned int, which holds no array"),
+        (
+            lambda: Calling(lambda self, x: 3),
+            lambda: random(2),
+            "the model returned int, which holds no array",
+        ),
     ],
 )
 def test_errors_name_what_is_wrong(make, inputs, message):

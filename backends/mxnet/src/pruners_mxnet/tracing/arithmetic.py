@@ -123,10 +123,12 @@ def _with_number(step: Step) -> None:
     name, number = common(step.node.op), step.number("scalar", 1.0)
     if name == "pow":
         name = "square" if number > 0 else "reciprocal" if number < 0 else "constant"
-    elif (name in ("add", "sub") and number == 0) or (name == "maximum" and number <= 0):
-        name = "relu"
+    elif name in ("add", "sub") and number == 0:
+        name = "copy"
+    elif name == "maximum" and number <= 0:
+        name = "relu" if number == 0 else "hardtanh"
     elif name == "minimum" and number >= 0:
-        name = "neg"
+        name = "hardtanh"
     step.write("elementwise", function=name)
 
 

@@ -148,7 +148,9 @@ def _check_parameters(block: Block) -> None:
         if parameter._data is None and parameter._deferred_init:
             raise TraceError(f"{name!r} has no shape yet; run the model once on a batch, then trace it")
         if parameter._data is None:
-            raise TraceError(f"{name!r} is not initialised: call model.initialize() and run it once on a batch")
+            raise TraceError(
+                f"{name!r} is not initialised: call model.initialize() and run it once on a batch"
+            )
 
 
 def _check_blocks(block: Block) -> None:

@@ -46,7 +46,7 @@ def replay(
     Yields
     ------
     (str, mxnet.np.ndarray)
-        A name and its array of this batch, read-only, for each name and batch.
+        A name and its array of this batch, for each name and batch; none is the model's own memory.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def replay(
         taken = _run(block, graph, asked, batch, loss)
         own = parameters(block)
         for name, value in wanted.items():
-            array = taken[entries[value]] if value in entries else own[names[value]].list_data()[0]
+            array = taken[entries[value]] if value in entries else own[names[value]].list_data()[0].copy()
             yield name, shared(array, numpy=True, writable=False)
     if not count:
         raise NeedsData("data gave no batch; pass a list or a loader that can be read again")
