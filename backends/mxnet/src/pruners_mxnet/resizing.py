@@ -28,7 +28,7 @@ def put(parameter: Parameter, values: np.ndarray) -> None:
     else:
         _exchange(parameter, values)
     if isinstance(parameter, Constant):
-        parameter.value = to_nd(values)
+        parameter.value = shared(to_nd(values), numpy=holds_numpy(parameter))
     _forget_stored(parameter)
 
 
