@@ -74,6 +74,8 @@ class Failure:
     error: BaseException = field(eq=False, repr=False)
     concerns: tuple[str, str] | None = None
     """``(kind, name)`` where the failure takes one known name away."""
+    module: str = ""
+    """The module that the entry point names."""
 
     @property
     def cause(self) -> str:
@@ -157,8 +159,14 @@ def _distribution(entry: EntryPoint) -> tuple[str, str]:
     return (entry.dist.name, entry.dist.version) if entry.dist else ("unknown", "?")
 
 
+def _module(entry: EntryPoint) -> str:
+    return str(getattr(entry, "value", "")).partition(":")[0].strip()
+
+
 def _load(entry: EntryPoint, api: Api) -> Iterator[Plugin | Failure]:
-    blank = Failure(*_distribution(entry), entry_point=entry.name, error=PrunersError())
+    blank = Failure(
+        *_distribution(entry), entry_point=entry.name, error=PrunersError(), module=_module(entry)
+    )
     try:
         module = entry.load()
         manager = _manager(module)

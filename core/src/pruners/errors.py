@@ -26,6 +26,10 @@ class BrokenPlugin(PrunersError):
 class IncompatiblePlugin(PrunersError):
     """A plugin is written for a version of the plugin API that this Pruners does not have."""
 
+    def __init__(self, message: str, newer: bool = False) -> None:
+        super().__init__(message)
+        self.newer = newer
+
 
 class NoBackend(PrunersError, TypeError):
     """No installed backend handles this model."""

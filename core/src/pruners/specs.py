@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
@@ -46,7 +47,7 @@ class _Spec:
         known: Any = attrs.fields(cls)  # type: ignore[arg-type]  # every spec is an attrs class
         unknown = set(fields) - {each.name for each in known}
         if unknown and type(api) is int and api > API:
-            raise IncompatiblePlugin(too_new(api))
+            raise IncompatiblePlugin(too_new(api), newer=True)
         return super().__new__(cls)
 
 
@@ -140,6 +141,16 @@ class Wrapped:
 def wrapped(spec: Any, wrap: Callable[[Any], Any]) -> Any:
     """Return a spec whose objects pass through `wrap`; the factory is imported as late as before."""
     return attrs.evolve(spec, factory=Wrapped(spec.factory, wrap))
+
+
+def made_by(factory: Factory) -> Any:
+    """Return what a factory is, if it has been imported; else None."""
+    if isinstance(factory, str) and factory.partition(":")[0] not in sys.modules:
+        return None
+    try:
+        return resolve(factory)
+    except AttributeError:
+        return None
 
 
 def resolve(factory: Factory) -> Callable[..., Any]:

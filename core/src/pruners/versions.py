@@ -43,7 +43,7 @@ class Api:
             If the spec is newer, or so old that an adapter is missing.
         """
         if spec.api > self.version:
-            raise IncompatiblePlugin(_named(spec, too_new(spec.api, self.version)))
+            raise IncompatiblePlugin(_named(spec, too_new(spec.api, self.version)), newer=True)
         outdated = ""
         settled: Any = spec
         while settled.api < self.version:

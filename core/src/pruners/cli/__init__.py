@@ -8,8 +8,11 @@ from typing import Any
 import click
 
 from ..errors import PrunersError
+from .checking import check
 from .details import info
+from .diagnosing import doctor
 from .listing import list_plugins
+from .making import new
 from .reporting import report
 from .running import run
 from .scanning import sensitivity
@@ -45,5 +48,5 @@ def main() -> None:
     """Prune neural networks; every algorithm and every framework is a plugin."""
 
 
-for command in (list_plugins, info, run, report, sensitivity, demo):
+for command in (list_plugins, info, run, report, sensitivity, demo, new, check, doctor):
     main.add_command(command)

@@ -23,11 +23,12 @@ def info(name: str, kind: str | None) -> None:
     """Show what the plugin NAME does, its options with defaults, its paper and what it needs."""
     from ..registry import load
 
-    for plugin in _find(name, kind):
+    for plugin in find_plugins(name, kind):
         _print(plugin, load(plugin))
 
 
-def _find(name: str, kind: str | None) -> list[Plugin]:
+def find_plugins(name: str, kind: str | None) -> list[Plugin]:
+    """Return the installed plugins of this name, of any kind or of one; raise where there is none."""
     from ..errors import UnknownName
     from ..known import PACKAGES
     from ..registry import installed

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import ModuleType
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from attrs import frozen
 
 import pruners
+from pruners.diagnosis.environment import source
 
 from .marks import Bound
 from .subject import Kind
@@ -33,15 +30,9 @@ class Test:
 
 def source_tests(plugin: pruners.Plugin) -> Path | None:
     """Return the folder of tests of a plugin that is installed from its source, or None."""
-    try:
-        written = distribution(plugin.distribution).read_text("direct_url.json")
-    except PackageNotFoundError:
-        return None
-    about = json.loads(written or "{}")
-    if not about.get("dir_info", {}).get("editable"):
-        return None
-    folder = Path(url2pathname(urlsplit(about["url"]).path)) / "tests"
-    return folder if folder.is_dir() else None
+    folder = source(plugin.distribution)
+    tests = Path(folder) / "tests"
+    return tests if folder and tests.is_dir() else None
 
 
 def gather(place: Path, kind: Kind, name: str) -> tuple[Test, ...]:
