@@ -16,6 +16,7 @@ from .protocols import Adjusts, Allocates, Loss, Magnitude, OpenModel, Prepares,
 from .selection import Selection
 from .selection.channels import living_channels, whole_channels
 from .selection.ranking import Ranking
+from .specs import PrunerSpec, made_by
 from .structure.engine import Structure
 from .watching import WatchedView, Watching
 
@@ -59,7 +60,7 @@ def as_pruner(pruner: str | Pruner) -> NamedPruner:
         spec = registry.installed().find("pruner", pruner).spec
         named = NamedPruner(pruner, made, spec.needs)  # type: ignore[union-attr]
     else:
-        named = NamedPruner(type(pruner).__name__, pruner)
+        named = NamedPruner(type(pruner).__name__, pruner, _needs(pruner))
     unit = getattr(named.pruner, "unit", None)
     if not callable(getattr(named.pruner, "scores", None)) or unit not in ("weight", "channel"):
         raise OptionError(
@@ -67,6 +68,14 @@ def as_pruner(pruner: str | Pruner) -> NamedPruner:
             f"its unit is {unit!r}"
         )
     return named
+
+
+def _needs(pruner: Pruner) -> frozenset[str]:
+    """Return what the spec of an installed pruner says that this one, given as an object, needs."""
+    for plugin in registry.installed().plugins:
+        if isinstance(plugin.spec, PrunerSpec) and made_by(plugin.spec.factory) is type(pruner):
+            return plugin.spec.needs
+    return frozenset()
 
 
 @frozen(eq=False)

@@ -65,13 +65,9 @@ class Watching:
             host=self.opened.host,
             activations=self._closed(inner.activations),
             gradients=inner.gradients,
-            inputs=self._closed(lambda: self._read().inputs(self._batches())),
-            activated=self._closed(lambda: self._read().activated(self._batches())),
-            consumers=self._closed(
-                lambda layer, locations=10, seed=0: self._read().consumers(
-                    layer, self._batches(), locations, seed
-                )
-            ),
+            inputs=self._closed(self._recorded(Reading.inputs)),
+            activated=self._closed(self._recorded(Reading.activated)),
+            consumers=self._closed(self._recorded(_consumers)),
             reads=lambda layer: self._read().reads(layer),
             scales=lambda: self._read().scales(),
         )
@@ -87,6 +83,13 @@ class Watching:
             return self._streams[-1]
 
         return open_
+
+    def _recorded(self, ask: Callable[..., Stream]) -> Callable[..., Stream]:
+        def asked(*arguments: Any, **options: Any) -> Stream:
+            data = self._batches()  # before the recording: what is missing is told first
+            return ask(self._read(), data, *arguments, **options)
+
+        return asked
 
     def _check_needs(self) -> None:
         lacking = self.needs - {"scales"} if self.data is None else frozenset()
@@ -128,6 +131,12 @@ class Watching:
                 f"{self.who} needs {what}, and the model does not run on the first batch of data alone: pass "
                 f"example_inputs=. {error}"
             ) from error
+
+
+def _consumers(
+    reading: Reading, data: Iterable[Any], layer: str, locations: int = 10, seed: int = 0
+) -> Stream:
+    return reading.consumers(layer, data, locations, seed)
 
 
 def first_inputs(data: Iterable[Any] | None) -> Any:

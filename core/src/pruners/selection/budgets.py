@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import OptionError
 from .kernel import select
 from .ranking import Ranking
-from .rounding import Cut, RoundingRule
+from .rounding import Cut, Rounding, RoundingRule, rounding_rule
 
 BUDGETS = ("uniform", "erk")
 """Every budget by name."""
@@ -110,8 +110,43 @@ def _erk(shapes: Mapping[str, tuple[int, ...]], sparsity: float) -> dict[str, fl
     return {name: min(max(round(1 - d, 12), 0.0), 1 - 1e-12) for name, d in density.items()}
 
 
-def layer_mask(ranking: Ranking, sparsity: float, rule: RoundingRule) -> np.ndarray:
-    """Return one layer's mask; what is not alive stays pruned, and counts."""
+def layer_mask(ranking: Ranking, sparsity: float, rounding: Rounding = "floor") -> np.ndarray:
+    """
+    Return the mask of one layer whose weights, or groups of weights, compete with each other.
+
+    Parameters
+    ----------
+    ranking : Ranking
+        The layer; or what a pattern has made of it, with one score per group.
+    sparsity : float
+        Fraction pruned, in [0, 1).
+    rounding : str, ("multiple", int) or callable, default "floor"
+        From weights and sparsity to a count; see `rounding_rule`.
+
+    Returns
+    -------
+    (out, in, *kernel) bool array
+        True where kept, in the shape of the scores.
+
+    Raises
+    ------
+    OptionError
+        If there is no such rounding.
+    ScoreError
+        If a score is NaN.
+
+    Notes
+    -----
+    Needs no data. What is not alive stays pruned, and counts. Equal scores fall by the rounding
+    rule; the default prunes the lower index first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer_mask(Ranking("w", np.array([0.5, 2.0, 0.5, 1.0])), 0.25).tolist()
+    [False, True, True, True]
+    """
+    rule = rounding_rule(rounding)
     return _cut([ranking], rule(ranking.size, sparsity))[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -103,19 +104,32 @@ def check_equal_scores_change_no_count(case: PatternCase) -> None:
     """
     Equal scores are pruned as exactly as different ones, and the same ones each time.
 
+    Where groups of one layer differ in size, the count depends on which of them go: there only
+    the second half of the promise is checked.
+
     On failure: choose by position in a stable order and not by comparing with a threshold.
     """
     pattern = case.subject.make()
     for shape, _ in laid(case):
         for sparsity in SPARSITIES:
-            distinct = attempted(pattern, drawing.grid(shape), sparsity)
+            distinct = _counts(pattern, shape, sparsity)
             tied = attempted(pattern, np.ones(shape, np.float32), sparsity)
             again = attempted(case.subject.make(), np.ones(shape, np.float32), sparsity)
-            if distinct is None or tied is None:
+            if tied is None:
                 continue
-            asked = f"{sparsity} of {shape}"
-            assert tied.sum() == distinct.sum(), f"{asked}: {tied.sum()} kept of equal, {distinct.sum()} else"
+            asked, kept = f"{sparsity} of {shape}", int(tied.sum())
+            alike = len(distinct) != 1 or kept in distinct
+            assert alike, f"{asked}: {kept} kept of equal, {min(distinct)} else"
             assert np.array_equal(tied, again), f"{asked}: equal scores give another mask the second time"
+
+
+def _counts(pattern: Any, shape: tuple[int, ...], sparsity: float) -> set[int]:
+    """Return how many are kept of distinct scores, in several orders."""
+    mixed = np.random.default_rng(4)
+    scores = drawing.grid(shape)
+    orders = (scores, *(mixed.permutation(scores.ravel()).reshape(shape) for _ in range(4)))
+    masks = (attempted(pattern, order, sparsity) for order in orders)
+    return {int(mask.sum()) for mask in masks if mask is not None}
 
 
 def check_sparsity_zero_keeps_everything(case: PatternCase) -> None:
