@@ -95,7 +95,7 @@ def test_every_page_is_listed_and_has_its_parameters():
     pages = {path.stem for path in FOLDER.glob("*.md")} - {"index"}
     assert pages == set(PARAMETERS)
     index = (FOLDER / "index.md").read_text()
-    assert not [page for page in pages if f"]({page}.md)" not in index]
+    assert not [page for page in pages if f"]({page}.md" not in index]
     site = (ROOT / "mkdocs.yml").read_text()
     assert not [page for page in pages if f"coming-from/{page}.md" not in site]
 
