@@ -15,7 +15,7 @@ from .models import Calling
 
 
 def reshaped(draw, x):
-    """Return a reshape with codes that fit."""
+    """Return a reshape with codes that fit; MXNet infers a -1 behind a split wrongly."""
     codes = []
     for length in x.shape:
         choices = [0, length]
@@ -23,7 +23,7 @@ def reshaped(draw, x):
             choices.append("split")
         code = draw(st.sampled_from(choices))
         codes += [-4, 2, length // 2] if code == "split" else [code]
-    if draw(st.booleans()):
+    if -4 not in codes and draw(st.booleans()):
         codes[-1] = -1
     return lambda y: nd.reshape(y, shape=tuple(codes))
 
