@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from pruners import ProofError
 from pruners.structure.plan import Coordinates
 
-from ..tracing.graph import Graph, Instead, Node, invoke
+from ..tracing.graph import Graph, Instead, Node, Recording, invoke
 from .values import host, like, select
 
 _BATCH_NORMS = ("BatchNorm", "_contrib_SyncBatchNorm", "_contrib_BatchNormWithReLU")
@@ -55,6 +56,38 @@ def _axes(node: Node, mode: str) -> Callable[[int], Sequence[int]] | None:
         own = int(node.attrs.get("axis", 1))
         return lambda count: [axis for axis in range(count) if axis != own % count]
     return None
+
+
+def check(recording: Recording, coordinates: Coordinates, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise where a norm's parameters have another length than its input: MXNet reads what it needs of them."""
+    for mode, graph in recording.graphs.items():
+        for node in graph.nodes:
+            own = _own(node)
+            value = graph.values.get(node.inputs[0]) if own is not None else None
+            if own is None or value is None:
+                continue
+            stays, full = coordinates(mode, value)[own], recording.programs[mode].shapes[value][own]
+            length = full if stays is None else len(stays)
+            for name in _parameters(graph, node):
+                if shapes[name] != (length,):
+                    raise ProofError(
+                        f"the smaller model has {name!r} of shape {shapes[name]}, where what it normalises "
+                        f"has {length} features; everything was put back"
+                    )
+
+
+def _own(node: Node) -> int | None:
+    """Return the axis that a norm has a parameter's coordinate for."""
+    if node.op == "InstanceNorm":
+        return 1
+    if node.op in _BATCH_NORMS:
+        return int(node.attrs.get("axis", 1))
+    return int(node.attrs.get("axis", -1)) if node.op == "LayerNorm" else None
+
+
+def _parameters(graph: Graph, node: Node) -> list[str]:
+    found = [graph.variables[maker] for maker, _ in node.inputs[1:] if maker in graph.variables]
+    return [variable.name for variable in found if variable.kind == "parameter"]
 
 
 def _instead(node: Node, kept: Kept, numpy: bool) -> Instead:

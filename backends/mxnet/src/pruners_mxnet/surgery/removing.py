@@ -13,10 +13,10 @@ from pruners.structure.plan import Coordinates, Proof, RemovalPlan, Removed
 from pruners.timing import Stages
 
 from .._keeper import trainers as listed
-from ..lending import lent
+from ..lending import lent, parameters
 from ..tracing.arguments import Arguments
 from ..tracing.graph import Recording
-from . import attributes, trainers
+from . import attributes, norms, trainers
 from .blaming import culprit
 from .copies import copies_of, pieces_of
 from .cutting import cut
@@ -142,6 +142,8 @@ class _Attempt:
             proofs.append(trial.prove(found, before, after, self.tolerance))
             after.restore()
         self._run_as_it_is(before, after, trials[0].pieces)
+        shapes = {name: each._data[0].shape for name, each in parameters(self.bench.model).items()}
+        norms.check(self.recording, self.coordinates, shapes)
         return together([proof for proof in proofs if proof is not None])
 
     def _run_as_it_is(self, before: Snapshot, after: Snapshot, planned: Sequence[Piece]) -> None:
