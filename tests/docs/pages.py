@@ -9,6 +9,8 @@ Run the code blocks of a Markdown page, in order, in one namespace and one worki
                       change this environment (``pip``, ``make``, ...) must name things that exist
 ``text``              with the title "output" is compared with what the block before it printed
 
+A line ``--8<-- "path"`` stands for a file below ``docs``, as on the site.
+
 Where outputs are compared, spaces do not count and ``...`` stands for anything.
 
 ``<!-- environment: mxnet -->`` says that the blocks behind it run where MXNet is installed, in the nox
@@ -34,6 +36,7 @@ from sybil.evaluators.doctest import DocTestEvaluator
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.abstract.doctest import DocTestStringParser
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
+from sybil.region import Lexeme
 
 ROOT = Path(__file__).parents[2]
 LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -53,10 +56,12 @@ PAGES = sorted(
         "backends/*/README.md",
     )
     for path in ROOT.glob(pattern)
+    if "docs/examples/" not in path.as_posix()  # run where these packages are installed: tests/gallery
 )
 
 _fences = RawFencedCodeBlockLexer(re.compile(r"(?P<language>[a-z]+)?(?P<info>[^\n]*)\n"))
 _environment = re.compile(r"^<!-- environment: (\w+) -->$", re.MULTILINE)
+_included = re.compile(r'^--8<-- "([^"]+)"$', re.MULTILINE)
 _run_python = PythonEvaluator()
 _doctests = DocTestStringParser(DocTestEvaluator(LOOSE))
 
@@ -83,7 +88,7 @@ class Page:
                 continue
             language, source = region.lexemes["language"], region.lexemes["source"]
             title = re.search(r'title="([^"]+)"', region.lexemes["info"])
-            region.parsed = source
+            region.parsed = Lexeme(included(source), source.offset, source.line_offset)
             region.evaluator = self._evaluator(language, title and title[1])
             if language == "pycon":
                 for part in _doctests(source, document.path):
@@ -156,6 +161,11 @@ class Page:
         sys.path.insert(0, str(site))
         sys.path.insert(0, str(self.folder))  # before it, so that later changes to the files count
         forget()
+
+
+def included(block: str) -> str:
+    """Return a block with the files in it that a line ``--8<-- "path"`` names, below ``docs``."""
+    return _included.sub(lambda line: (ROOT / "docs" / line[1]).read_text(), block)
 
 
 def forget(module: str | None = None) -> None:

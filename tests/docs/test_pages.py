@@ -79,6 +79,7 @@ def test_the_tutorial_builds_the_package_that_is_in_the_tree(place):
         ("```console\n$ nox -s no-such-session\n```\n", AssertionError),
         ("```console\n$ frobnicate\n```\n", AssertionError),
         ("```toml\na = 1\n```\n", Exception),
+        ('```python\n--8<-- "no/such/file.py"\n```\n', FileNotFoundError),
     ],
 )
 def test_a_wrong_page_is_refused(text, error, place):

@@ -1,15 +1,9 @@
 from pruners_conformance import Example, pruner_checks
 
-GRADIENTS = {"a": [[0.5, 0.1], [-1.0, 2.0]], "b": [[4.0, 0.0]]}
-PRODUCTS = Example(
-    {"a": [[2.0, -5.0], [3.0, 0.1]], "b": [[0.2, 9.0]]},
-    0.5,
-    {"a": [[1, 0], [1, 0]], "b": [[1, 0]]},
-    scope="model",
-    gradients=GRADIENTS,
-)  # 1 .5 3 .2, .8 0
+W, G = {"w": [[1.0, -2.0], [3.0, 0.1]]}, {"w": [[0.5, 0.1], [-1.0, 2.0]]}
+MASK = {"w": [[1, 0], [1, 0]]}  # weight times gradient is 0.5 and 0.2, 3 and 0.2
 
 
-@pruner_checks("snip", examples=[PRODUCTS])
+@pruner_checks("snip", examples=[Example(W, 0.5, MASK, gradients=G)])
 def test_snip(check):
     check()
