@@ -73,6 +73,21 @@ def plain() -> Twins:
     return same_numbers(one, other)
 
 
+def normalised() -> Twins:
+    """Two convolutions, both normalised, and a classifier."""
+    one = nn.Sequential(
+        nn.Conv2d(3, 12, 3, padding=1), nn.BatchNorm2d(12), nn.ReLU(), nn.Conv2d(12, 10, 3, stride=2),
+        nn.BatchNorm2d(10), nn.ReLU(), nn.Flatten(), nn.Linear(160, CLASSES),
+    )  # fmt: skip
+    other = gnn.HybridSequential()
+    other.add(
+        gnn.Conv2D(12, 3, padding=1, in_channels=3), gnn.BatchNorm(in_channels=12), gnn.Activation("relu"),
+        gnn.Conv2D(10, 3, strides=2, in_channels=12), gnn.BatchNorm(in_channels=10), gnn.Activation("relu"),
+        gnn.Flatten(), gnn.Dense(CLASSES, in_units=160),
+    )  # fmt: skip
+    return same_numbers(one, other)
+
+
 class TorchResidual(nn.Module):
     """A stem, a residual branch with a depthwise convolution, and a classifier."""
 
@@ -111,7 +126,7 @@ def residual() -> Twins:
     return same_numbers(TorchResidual(), GluonResidual())
 
 
-NETWORKS: dict[str, Callable[[], Twins]] = {"plain": plain, "residual": residual}
+NETWORKS: dict[str, Callable[[], Twins]] = {"plain": plain, "normalised": normalised, "residual": residual}
 
 
 def common(name: str) -> str:

@@ -17,6 +17,7 @@ from ._arrays import shared, to_host
 from ._guarding import ReadOnly
 from ._layers import Weight
 from ._ops import OPS
+from ._seen import seen
 from ._tapping import Tapped, channels_second, tapped
 from .lending import eager, lent, parameters, undisturbed
 
@@ -39,8 +40,7 @@ class Weights(Mapping[str, Any]):
             raise KeyError(name)
         weight = self.parameters[name]
         data = weight.parameter.list_data()[0].detach()
-        seen = weight.layout.canonical(shared(data, numpy=True))
-        return shared(seen, numpy=True, writable=False)
+        return seen(weight.layout.canonical(shared(data, numpy=True)))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -101,7 +101,7 @@ class MXNetView:
                 total[name] = total[name] + gradient if name in total else gradient
             count += 1
         return {
-            name: self.parameters[name].layout.canonical(shared(each / count, numpy=True))
+            name: seen(self.parameters[name].layout.canonical(shared(each / count, numpy=True)))
             for name, each in total.items()
         }
 
@@ -124,14 +124,14 @@ class MXNetView:
     def _tapped(self, batch: Any, gradients: bool) -> list[Tapped]:
         """Run the block on one batch and return what its layers gave."""
         owners = [(name, self.parameters[name].owner) for name in self.names]
-        with self._working(()), tapped(owners, gradients) as seen, ExitStack() as scopes:
+        with self._working(()), tapped(owners, gradients) as taps, ExitStack() as scopes:
             if gradients:
                 scopes.enter_context(mxnet.autograd.record(train_mode=False))
             value = self._run(batch)
             scopes.close()
             if gradients:
                 _backward(value)
-        return seen
+        return taps
 
     def _gradients(self, batch: Any) -> dict[str, Any]:
         with self._working(self.names) as marked:
@@ -161,7 +161,7 @@ class MXNetView:
             yield found
 
     def _channels_second(self, name: str, output: Any) -> Any:
-        return shared(channels_second(self.parameters[name], output), numpy=True, writable=False)
+        return seen(channels_second(self.parameters[name], output))
 
 
 def _gradient(name: str, arrays: list[Any]) -> Any:
@@ -181,7 +181,7 @@ def _backward(value: Any) -> None:
         shape = tuple(value.shape) if isinstance(value, mxnet.nd.NDArray) else type(value).__name__
         raise NeedsData(f"loss must return one number as an array, got {shape}")
     try:
-        value.backward()
+        value.backward(train_mode=False)  # else batch norms differentiate their batch statistics
     except mxnet.MXNetError as error:
         if "computational graph" not in str(error):
             raise
