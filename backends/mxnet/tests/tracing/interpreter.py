@@ -49,7 +49,7 @@ def _(op, inputs, shapes):
     options = op.options
     if options["transposed"]:
         return None
-    groups, (batch, _, *extent), out = options["groups"], x.shape, np.zeros(shapes[0])
+    groups, extent, out = options["groups"], x.shape[2:], np.zeros(shapes[0])
     padded = np.pad(x, [(0, 0), (0, 0), *[(p, p) for p in options["padding"]]])
     per_in, per_out = weight.shape[1], weight.shape[0] // groups
     for place in np.ndindex(*weight.shape[2:]):

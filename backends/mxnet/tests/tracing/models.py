@@ -29,7 +29,7 @@ class Weighted(gluon.HybridBlock):
         for name, shape in shapes.items():
             setattr(self, name, self.params.get(name, shape=shape))
 
-    def hybrid_forward(self, F, x, **weights):  # noqa: N803
+    def hybrid_forward(self, F, x, **weights):
         return self.function(F, x, **weights)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import nd
@@ -121,3 +122,38 @@ def test_a_root_of_a_length_keeps_it():
 def test_a_slice_up_to_a_remembered_size():
     recording = recorded(lambda self, x: self.last(self.first(x).abs()[:, : self.half]), half=3)
     assert Attribute("", "half") in expressions(recording)
+
+
+def test_a_comparison_with_an_attribute_ties_it():
+    def forward(self, x):
+        y = self.first(x)
+        if y.shape[1] != self.channels:
+            raise ValueError("channels")
+        return self.last(y)
+
+    recording = recorded(forward, channels=8)
+    (literal,) = recording.literals
+    assert literal.expression == Attribute("", "channels")
+    assert literal.place.operation == "comparison" and group(recording).all()
+
+
+def test_a_comparison_with_a_number_keeps_the_channels():
+    def forward(self, x):
+        y = self.first(x)
+        return self.last(y) if y.shape[1] == 8 else y
+
+    assert not group(recorded(forward)).any()
+
+
+def test_a_recurrent_cell_keeps_its_width():
+    cell = mx.gluon.rnn.GRUCell(4, input_size=3)
+    model = made(
+        Calling(
+            lambda self, x: self.cell(x, [x[:, :1].tile((1, 4))])[0],
+            cell=cell,
+        )
+    )
+    recording = trace(model, random(2, 3))
+    assert {each.place.module for each in recording.literals} >= {"cell"}
+    structure = analyse(recording.programs, weights={"cell.h2h_weight": 0}, literals=recording.literals)
+    assert not structure.groups

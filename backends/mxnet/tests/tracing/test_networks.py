@@ -110,7 +110,7 @@ class Attending(gluon.HybridBlock):
         )
         self.out = nn.Dense(8, flatten=False, in_units=width)
 
-    def hybrid_forward(self, F, x):  # noqa: N803
+    def hybrid_forward(self, F, x):
         def parted(y):
             return F.reshape(
                 F.transpose(F.reshape(y, (0, 0, self.heads, -1)), (0, 2, 1, 3)), (-1, 0, 0), reverse=True
@@ -158,6 +158,6 @@ def test_a_place_names_the_block_the_operator_and_the_line():
         )
     )
     program = trace(model, random(2, 3)).programs["eval"]
-    assert [(op.place.module, op.place.operation) for op in program.ops][0] == ("inner", "FullyConnected")
+    assert (program.ops[0].place.module, program.ops[0].place.operation) == ("inner", "FullyConnected")
     assert all(op.place.line.startswith("test_networks.py:") for op in program.ops)
     mx.nd.waitall()

@@ -64,7 +64,7 @@ def test_arrays_are_of_numpys_kind_and_not_the_models_own():
     for _, array in replay(model, recording, wanted, [x]):
         assert isinstance(array, mx.np.ndarray)
         array[...] = 0
-        with pytest.raises(ValueError, match="read-only"):
+        with pytest.raises(ValueError, match="readonly"):
             array += 1
     np.testing.assert_array_equal(model[0].weight.data().asnumpy(), before[0])
     np.testing.assert_array_equal(x.asnumpy(), before[1])

@@ -214,3 +214,29 @@ def test_recording_within_the_users_own_recording():
         loss = model(x).sum()
     loss.backward()
     assert float(model[0].weight.grad().abs().sum().asscalar()) > 0
+
+
+def test_a_function_with_its_own_gradient_is_recorded_operator_by_operator():
+    class Doubled(autograd.Function):
+        def forward(self, x):
+            return x * 2
+
+        def backward(self, grad):
+            return grad * 2
+
+    recording = check(Calling(lambda self, x: Doubled()(x) + 1), random(2, 3))
+    assert [op.place.operation for op in recording.programs["eval"].ops] == ["_mul_scalar", "_plus_scalar"]
+
+
+def test_an_operator_written_in_python_is_opaque():
+    class Doubled(mx.operator.CustomOp):
+        def forward(self, is_train, req, in_data, out_data, aux):
+            self.assign(out_data[0], req[0], in_data[0] * 2)
+
+    @mx.operator.register("doubled_for_the_tests")
+    class Described(mx.operator.CustomOpProp):
+        def create_operator(self, ctx, shapes, dtypes):
+            return Doubled()
+
+    recording = check(Calling(lambda self, x: nd.Custom(x, op_type="doubled_for_the_tests")), random(2, 3))
+    assert [op.kind for op in recording.programs["eval"].ops] == ["opaque"]

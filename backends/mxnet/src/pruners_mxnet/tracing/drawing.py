@@ -160,7 +160,7 @@ def _is_known(shape: Shape, unknown: int) -> bool:
 def _dtype_name(array: Any) -> str:
     """Return MXNet's name of an array's type."""
     dtype = np.dtype(array.dtype)
-    return dtype.names[0] if dtype.names else dtype.name
+    return str(dtype.names[0] if dtype.names else dtype.name)
 
 
 def _node_name(name: str) -> str:

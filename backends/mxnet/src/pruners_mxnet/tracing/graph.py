@@ -12,6 +12,7 @@ from attrs import field, frozen
 from mxnet._ctypes.ndarray import _imperative_invoke
 from mxnet.base import _LIB, OpHandle, c_str, check_call
 
+from pruners import TraceError
 from pruners.structure.program import Attribute as ModelAttribute
 from pruners.structure.program import LiteralSize, Program
 
@@ -22,6 +23,8 @@ Instead = Callable[[list[Any], "Node"], list[Any]]
 
 _WRITERS = dict.fromkeys(("BatchNorm", "_contrib_SyncBatchNorm", "_contrib_BatchNormWithReLU"), (1, 2, 3, 4))
 """Operators that write to inputs of theirs: running statistics, and a fixed scale."""
+_ONCE = frozenset(["_CustomFunction", "_CachedOp", "_CachedOpThreadSafe", "_NDArray", "_Native"])
+"""Operators whose code is not in the graph."""
 
 
 @frozen(eq=False)
@@ -112,6 +115,11 @@ class Graph:
             Whether operators behave as in training (dropout, batch statistics).
         wanted : sequence of (node, output), optional
             Other entries to return in place of the heads.
+
+        Raises
+        ------
+        pruners.TraceError
+            If the code of an operator is not in the graph.
         """
         heads = self.heads if wanted is None else tuple(wanted)
         left = self._readers(heads)
@@ -144,6 +152,11 @@ class Graph:
         return left
 
     def _invoke(self, node: Node, inputs: list[Any]) -> list[Any]:
+        if node.op in _ONCE:
+            raise TraceError(
+                f"{node.module or 'the model'} runs a compiled graph or code of its own as one operator "
+                f"({node.op.strip('_')}), which cannot be run again from a recording; call MXNet's operators"
+            )
         for index in _WRITERS.get(node.op, ()):
             inputs[index] = inputs[index].copy()
         return invoke(node.op, inputs, node.attrs, numpy=self.numpy)

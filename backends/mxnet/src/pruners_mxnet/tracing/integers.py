@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from pruners.structure.program import Arithmetic, Constant
 
@@ -14,12 +14,20 @@ from pruners.structure.program import Arithmetic, Constant
 class Length:
     """The length of one axis of an array that was there while a model ran."""
 
-    array: Any
+    array: Any = field(eq=id)
     axis: int
 
 
-Fixed = Callable[[Any, int], None]
-"""``fixed(expression, value)``: told that the code made something of a size that only this one fits."""
+class Book(Protocol):
+    """Told what the code does with integers that are sizes."""
+
+    def keep(self, expression: Any, value: int) -> None:
+        """Take note that the code made something of a size that only this one fits."""
+        ...
+
+    def equal(self, left: Any, right: Any, value: int) -> None:
+        """Take note that the code found two sizes equal."""
+        ...
 
 
 class TrackedInt(int):
@@ -27,22 +35,33 @@ class TrackedInt(int):
     An integer with the expression it is the value of; it computes as any other.
 
     Sums, differences, products, quotients and remainders of whole numbers are followed. Where the code
-    makes a fraction, a root or a power of it, it is told to `fixed`: it must stay as it is. Comparisons
-    are not seen; the proof of a removal answers for those.
+    makes a fraction, a root or a power of it, the book is told to keep it as it is; and where it finds two
+    of them equal, to keep them so.
     """
 
     expression: Any
-    fixed: Fixed
+    book: Book
 
-    def __new__(cls, value: int, expression: Any, fixed: Fixed) -> TrackedInt:
+    def __new__(cls, value: int, expression: Any, book: Book) -> TrackedInt:
         """Return `value`, remembered as `expression`."""
         made = int.__new__(cls, value)
         made.expression = expression
-        made.fixed = fixed
+        made.book = book
         return made
 
+    def __eq__(self, other: object) -> bool:
+        return _compared(self, other, int.__eq__(self, other))
+
+    def __ne__(self, other: object) -> bool:
+        differs = int.__ne__(self, other)
+        if differs is False:
+            _compared(self, other, True)
+        return differs
+
+    __hash__ = int.__hash__
+
     def __neg__(self) -> int:
-        return TrackedInt(int.__neg__(self), Arithmetic("-", Constant(0), self.expression), self.fixed)
+        return TrackedInt(int.__neg__(self), Arithmetic("-", Constant(0), self.expression), self.book)
 
     def __float__(self) -> float:
         return float(_kept(self))
@@ -76,8 +95,15 @@ def expression_of(value: int) -> Any:
 def _kept(value: TrackedInt) -> int:
     """Return the plain integer; the code may do anything with it, so it must stay as it is."""
     number = plain(value)
-    value.fixed(value.expression, number)
+    value.book.keep(value.expression, number)
     return number
+
+
+def _compared(left: TrackedInt, right: object, equal: Any) -> bool:
+    """Note an equality that the code relied on."""
+    if equal is True and isinstance(right, int) and not isinstance(right, bool):
+        left.book.equal(left.expression, expression_of(right), plain(left))
+    return equal  # type: ignore[no-any-return]
 
 
 def _binary(name: str, operator: str, reflected: bool) -> Callable[[TrackedInt, Any], Any]:
@@ -91,7 +117,7 @@ def _binary(name: str, operator: str, reflected: bool) -> Callable[[TrackedInt, 
             return result
         pair = expression_of(self), expression_of(other)
         left, right = pair[::-1] if reflected else pair
-        return TrackedInt(result, Arithmetic(operator, left, right), self.fixed)
+        return TrackedInt(result, Arithmetic(operator, left, right), self.book)
 
     compute.__name__ = name
     return compute

@@ -52,6 +52,12 @@ class Tape:
             found = LiteralSize(self.mode, expression, value, axis, place(node), start, stop, step)
             self.literals.append(found)
 
+    def equal(self, length: Length, expression: Any, node: Node) -> None:
+        """Note that an axis is as long as an expression says."""
+        found, axis = self._resolved(expression), self._resolved(length)
+        if found is not None and isinstance(axis, Dimension) and found != axis:
+            self.literals.append(LiteralSize(self.mode, found, axis.value, axis.axis, place(node)))
+
     def fixed(self, expression: Any, outside: int, node: Node) -> None:
         """Note that an expression must stay what it is: as if it sized an array from outside."""
         found = self._resolved(expression)

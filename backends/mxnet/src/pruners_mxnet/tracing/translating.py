@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from attrs import evolve, frozen
-from mxnet.gluon import Block
+from mxnet.gluon import Block, nn
+from mxnet.gluon.nn.conv_layers import _Conv
 
 from pruners.structure.program import LiteralSize, Program
 
@@ -17,7 +17,6 @@ from .graph import Entry, Graph, Node
 from .steps import TRANSLATIONS, Step, UnusualError
 from .tape import Tape
 from .views import views, write_view
-from .watching import is_gluon
 
 
 @frozen(eq=False)
@@ -61,7 +60,7 @@ def _write(
         inputs=tuple(tape.values[entry] for entry in (node.inputs if view is None else view[:1])),
         shapes=tuple(shapes),
         given=drawn.settings.get(index, {}),
-        owned=block is not None and is_gluon(block),
+        owned=isinstance(block, (_Conv, nn.Dense, nn.Embedding)),
         numpy=drawn.graph.numpy,
     )
     mark = tape.mark()
@@ -93,8 +92,11 @@ def _finish(tape: Tape, seen: Capture, drawn: Drawn) -> None:
         if entry in tape.values:
             tape.op("whole", [tape.values[entry]], [], reader, reason="is read by the model's own code")
     for expression, value, line in seen.watch.fixed:
-        outside = tape.program.source((abs(value),))
-        _fixed(tape, expression, value, outside, line)
+        if value >= 0:
+            outside = tape.program.source((value,))
+            tape.fixed(expression, outside, Node("computation", "", {}, (), line=line))
+    for length, expression, line in seen.watch.lengths:
+        tape.equal(length, expression, Node("comparison", "", {}, (), line=line))
     for head in drawn.graph.heads:
         tape.program.result(tape.values[head])
     owners = {name.rpartition(".")[0] for name in tape.program.parameters}
@@ -103,8 +105,3 @@ def _finish(tape: Tape, seen: Capture, drawn: Drawn) -> None:
             read, gave = drawn.entry(call.read), drawn.entry(call.gave[0])
             if read in tape.values and gave in tape.values:
                 tape.program.call(call.module, tape.values[read], tape.values[gave])
-
-
-def _fixed(tape: Tape, expression: Any, value: int, outside: int, line: str) -> None:
-    if value > 0:
-        tape.fixed(expression, outside, Node("computation", "", {}, (), line=line))

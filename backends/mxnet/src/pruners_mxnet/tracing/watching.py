@@ -18,7 +18,7 @@ from mxnet.ndarray import register
 from mxnet.ndarray.ndarray import NDArray
 from mxnet.ndarray.numpy import _op as numpy_operators
 
-from pruners.structure.program import Attribute
+from pruners.structure.program import Arithmetic, Attribute, Constant
 
 from .graph import name_of
 from .integers import Length, TrackedInt
@@ -51,6 +51,8 @@ class Watch:
     """Arrays whose numbers the code looked at."""
     fixed: list[tuple[Any, int, str]] = field(factory=list)
     """Sizes that the code made fractions or roots of."""
+    lengths: list[tuple[Length, Any, str]] = field(factory=list)
+    """Lengths of arrays that the code found equal to something."""
     shapes: list[Any] = field(factory=list)
     """Arrays that the code asked for their shape."""
     seed: int | None = None
@@ -61,11 +63,26 @@ class Watch:
 
     def tracked(self, value: int, expression: Any) -> int:
         """Return an integer that remembers an expression."""
-        return TrackedInt(value, expression, self._fix)
+        return TrackedInt(value, expression, self)
 
-    def _fix(self, expression: Any, value: int) -> None:
+    def keep(self, expression: Any, value: int) -> None:
+        """Note that the code made something of a size that only this one fits."""
         if self.open and not self._quiet:
             self.fixed.append((expression, value, users_line()))
+
+    def equal(self, left: Any, right: Any, value: int) -> None:
+        """Note that the user's code, two calls up, found two sizes equal."""
+        asked = sys._getframe(3).f_code.co_filename
+        if left == right or not self.open or self._quiet or asked.startswith((_MXNET, _HERE, "<")):
+            return
+        if not isinstance(left, Length) and isinstance(right, Length):
+            left, right = right, left
+        if isinstance(left, Length):
+            self.lengths.append((left, right, users_line()))
+        elif isinstance(right, Constant):
+            self.fixed.append((left, value, users_line()))
+        else:
+            self.fixed.append((Arithmetic("-", left, right), 0, users_line()))
 
     @contextmanager
     def silent(self) -> Iterator[None]:
@@ -169,6 +186,14 @@ class Watch:
 
         return run
 
+    def inlined(self, original: Any) -> Any:
+        """Return what runs a function with a gradient of its own, operator by operator."""
+
+        def run(function: Any, *inputs: Any) -> Any:
+            return original(function, *inputs) if self._quiet else function.forward(*inputs)
+
+        return run
+
     def set_recording(self, original: Any) -> Any:
         """Return what only seems to end the recording; in-place operators run outside of it meanwhile."""
 
@@ -193,6 +218,7 @@ def watching() -> Iterator[Watch]:
         (NDArray, "detach", watch.detach),
         (mxnet.np.ndarray, "detach", watch.detach),
         (autograd, "set_recording", watch.set_recording),
+        (autograd.Function, "__call__", watch.inlined),
         (numpy_operators._api_internal, "tensordot", watch.product),
     ]
     with ExitStack() as stack:
@@ -247,7 +273,7 @@ _INTERNAL = frozenset(["_active", "_counter", "_in_format", "_out_format"])
 
 
 def is_gluon(block: Block) -> bool:
-    """Return whether a block is of one of Gluon's own types, whose sizes follow its weights."""
+    """Return whether a block is of one of Gluon's own types."""
     return type(block).__module__.startswith("mxnet.gluon.") and "model_zoo" not in type(block).__module__
 
 
