@@ -204,6 +204,13 @@ def wheels(session: nox.Session) -> None:
     pytest(session, "docs/tutorial/pruners-smallest/tests", "tests/packaging")
 
 
+@nox.session(python="3.11", tags=["test"])
+def authoring(session: nox.Session) -> None:
+    """What authors get: each package that `pruners new` writes, and two plugin APIs, in a clean environment."""
+    install(session, ["core", REFERENCE, CONFORMANCE])
+    pytest(session, "tests/authoring")
+
+
 @nox.session(python=python_of(MXNET), tags=["test"])
 def wheels_mxnet(session: nox.Session) -> None:
     """The same with MXNet, which needs an older NumPy: the example of the backend's page."""

@@ -168,7 +168,11 @@ def _words(plugin: NewPlugin) -> dict[str, str]:
         "pin": f">={major}.{minor},<{major}.{int(minor) + 1}",
     }
     fragments = "".join(_read("needs", f"{need}.py{SUFFIX}") for need in plugin.needs)
-    return words | words_of(plugin.kind, plugin.unit, plugin.needs, words["pin"]) | {"fragments": fragments.rstrip("\n")}
+    return (
+        words
+        | words_of(plugin.kind, plugin.unit, plugin.needs, words["pin"])
+        | {"fragments": fragments.rstrip("\n")}
+    )
 
 
 def _filled(text: str, words: dict[str, str]) -> str:
