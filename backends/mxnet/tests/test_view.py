@@ -341,9 +341,10 @@ def test_weights_refuse_to_be_assigned_to(write):
     net = network()
     before = state(net)
     opened = backend_for(net).open(net)
-    with opened.guard(["0.weight"]), pytest.raises((ValueError, pruners.ReadOnlyError), match="read-?only"):
-        write(opened.view(["0.weight"]).weights["0.weight"])
-    assert same(state(net), before)
+    for guard in (opened.guard(["0.weight"]), opened.guard([])):
+        with guard, pytest.raises((ValueError, pruners.ReadOnlyError), match="read-?only"):
+            write(opened.view(["0.weight"]).weights["0.weight"])
+        assert same(state(net), before)
 
 
 def test_a_pruner_may_write_to_its_own_copies():
@@ -410,3 +411,15 @@ def test_the_criteria_of_the_plugins_run(name):
     net = network()
     found = pruners.scores(net, name, match="0", data=data(), loss=loss, example_inputs=data()[0][0])
     assert found["0.weight"].shape == (4,)
+
+
+def test_numpy_reads_what_a_view_gives_without_a_copy():
+    net = network()
+    view = view_of(net, ["0.weight"], data=data(1))
+    weight = view.weights["0.weight"]
+    array = np.asarray(weight)
+    assert array.dtype == np.float32 and not array.flags.writeable
+    assert np.shares_memory(array, backend_for(net).open(net).read("0.weight"))
+    assert np.asarray(weight, dtype=np.float64).dtype == np.float64
+    ((_, z),) = view.activations()
+    assert np.asarray(z).shape == (5, 4, 4, 4) and type(weight * 2) is mxnet.np.ndarray

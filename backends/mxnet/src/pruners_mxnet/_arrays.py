@@ -55,9 +55,9 @@ def to_nd(array: np.ndarray, context: Any = None) -> Any:
     return made if context is None or context == made.context else made.as_in_context(context)
 
 
-def shared(array: Any, *, numpy: bool, writable: bool = True) -> Any:
+def shared(array: Any, *, numpy: bool, writable: bool = True, kind: type | None = None) -> Any:
     """Return another array object on the same memory: of `mxnet.np`, or of `mxnet.nd`."""
     handle = NDArrayHandle()
     check_call(_LIB.MXShallowCopyNDArray(array.handle, ctypes.byref(handle)))
-    kind = mxnet.np.ndarray if numpy else mxnet.nd.NDArray
-    return kind(handle=handle, writable=writable)
+    made = kind or (mxnet.np.ndarray if numpy else mxnet.nd.NDArray)
+    return made(handle=handle, writable=writable)
