@@ -174,7 +174,7 @@ def test_half_of_the_channels_leave(by_hand, make, images, train, kind, hybrid):
     )
     assert removal.model is net and size(net) < 0.93 * whole
     assert removal.proof.error <= removal.proof.tolerance
-    assert removal.proof.dtype == ("float32" if kind in ("instance norm", "recurrent") else "float64")
+    assert removal.proof.dtype == ("float32" if kind == "instance norm" else "float64")
     assert bool(removal.proof.normalised) is (kind in ("group norm", "layer norm"))
     if not removal.proof.normalised:
         masked_by(removal, by_hand, full, before)

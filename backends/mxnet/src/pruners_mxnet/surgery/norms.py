@@ -59,7 +59,7 @@ def _axes(node: Node, mode: str) -> Callable[[int], Sequence[int]] | None:
 
 
 def check(recording: Recording, coordinates: Coordinates, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise where a norm's parameters have another length than its input: MXNet reads what it needs of them."""
+    """Raise where a norm's parameters do not fit its input: of longer ones MXNet reads what it needs."""
     for mode, graph in recording.graphs.items():
         for node in graph.nodes:
             own = _own(node)
