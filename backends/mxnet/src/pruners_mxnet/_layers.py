@@ -7,7 +7,7 @@ from typing import Any
 
 import mxnet
 from attrs import evolve, frozen
-from mxnet.gluon import Block, Parameter, nn, rnn
+from mxnet.gluon import Block, Constant, Parameter, nn, rnn
 from mxnet.gluon.nn.conv_layers import _Conv
 from mxnet.gluon.parameter import DeferredInitializationError
 from mxnet.gluon.rnn.rnn_layer import _RNNLayer
@@ -151,8 +151,8 @@ def weights(model: Block, unused: Collection[str] = ()) -> dict[str, Weight]:
 
 def _weights(model: Block, unused: Collection[str]) -> Iterator[Weight]:
     for name, (block, attribute, parameter) in named(model).items():
-        if not parameter._differentiable or name in unused:
-            continue  # running statistics, constants
+        if not parameter._differentiable or isinstance(parameter, Constant) or name in unused:
+            continue  # running statistics are not differentiable
         data = _data(name, parameter)
         if data.stype != "default" or str(data.dtype) not in _DTYPES:
             continue
