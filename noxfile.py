@@ -17,6 +17,9 @@ nox.options.tags = ["test"]  # what a bare `nox`, and so `make test`, runs
 
 ROOT = Path(__file__).parent
 PLUGINS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("plugins/*/pyproject.toml"))
+EXAMPLES = sorted(
+    path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/examples/*/pyproject.toml")
+)
 BACKENDS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("backends/*/pyproject.toml"))
 REFERENCE = "backends/numpy"
 WITH_TORCH = ["core/src/pruners/removing.py"]  # its example needs PyTorch
@@ -39,6 +42,7 @@ LINT = ["mypy", "numpydoc", "pandas-stubs", "ruff", "types-PyYAML"]
 NETWORKS = ["torchvision", "timm"]
 NETWORKS_NEED = ["huggingface-hub", "pillow", "pyyaml", "safetensors"]
 PAGES = ["sybil>=10"]
+GALLERY_USES = ["level", "linear"]
 DOCS = ["latex2mathml", "mkdocs-material", "mkdocstrings-python", "numpydoc", *PAGES]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
@@ -115,11 +119,11 @@ def lowest(package: str) -> dict[str, str]:
     return found
 
 
-def build_wheels(session: nox.Session) -> str:
-    """Build every package; return a file of constraints, so that none of these is taken from elsewhere."""
+def build_wheels(session: nox.Session, packages: list[str] = PACKAGES) -> str:
+    """Build packages; return a file of constraints, so that none of these is taken from elsewhere."""
     dist = Path(session.virtualenv.location).resolve() / "dist"
     session.install(*BUILD)
-    for package in PACKAGES:
+    for package in packages:
         pip = ("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(dist))
         session.run(*pip, f"./{package}")
     session.run("pip", "uninstall", "--quiet", "--yes", *BUILD)
@@ -202,6 +206,18 @@ def wheels(session: nox.Session) -> None:
     session.run("pruners", "list")
     session.install(*pinned, "./docs/tutorial/pruners-smallest")
     pytest(session, "docs/tutorial/pruners-smallest/tests", "tests/packaging")
+
+
+@nox.session(python="3.11", tags=["test"])
+def gallery(session: nox.Session) -> None:
+    """The packages of docs/examples, built and installed as anybody's: their tests, READMEs, the gallery."""
+    needed = ["core", *(f"plugins/{name}" for name in GALLERY_USES), REFERENCE, TORCH, CONFORMANCE]
+    pinned = ["--constraint", build_wheels(session, needed), *constraints(TORCH, REFERENCE)]
+    session.install(*pinned, *(f"./{example}[test]" for example in EXAMPLES), *PAGES)
+    session.install(*pinned, "pruners-torch", "pruners-numpy", *(f"pruners-{name}" for name in GALLERY_USES))
+    session.run("pruners", "list")
+    pytest(session, *tests_of(EXAMPLES), "tests/gallery")
+    pytest(session, "--doctest-modules", *(f"{example}/src" for example in EXAMPLES))
 
 
 @nox.session(python="3.11", tags=["test"])
