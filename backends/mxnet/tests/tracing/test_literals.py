@@ -48,6 +48,7 @@ FREE = {
     "split and merge": lambda self, x: self.last(nd.reshape(self.first(x), shape=(0, 0, -4, 2, 2, 0))),
     "rest": lambda self, x: self.last(nd.reshape(self.first(x), shape=(-2, 1))),
     "halves": lambda self, x: self.last(nd.concat(*self.first(x).split(num_outputs=2, axis=1)[::-1])),
+    "equal parts": lambda self, x: self.last(nd.split_v2(self.first(x).abs(), 2, axis=1)[1]),
     "a batch": lambda self, x: self.last(self.first(x).abs()[0:1]),
     "pixels": lambda self, x: self.last(self.first(x).abs()[:, :, 1:3]),
     "one by one": lambda self, x: self.last(nd.stack(*[self.first(x).abs()[i] for i in range(2)])),

@@ -16,9 +16,10 @@ from mxnet.gluon import Block
 from .._layers import blocks
 from ..lending import eager, lent
 from .arguments import Arguments
+from .attributes import tracked_attributes
 from .graph import Graph, Variable
 from .scopes import Scopes, followed
-from .watching import Watch, recorded_name, seed_again, tracked_attributes, watching
+from .watching import Watch, recorded_name, seed_again, watching
 
 
 @frozen(eq=False)

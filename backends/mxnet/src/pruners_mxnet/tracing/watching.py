@@ -13,12 +13,11 @@ import mxnet
 from attrs import define, field, frozen
 from mxnet import autograd
 from mxnet.base import MXNetError
-from mxnet.gluon import Block
 from mxnet.ndarray import register
 from mxnet.ndarray.ndarray import NDArray
 from mxnet.ndarray.numpy import _op as numpy_operators
 
-from pruners.structure.program import Arithmetic, Attribute, Constant
+from pruners.structure.program import Arithmetic, Constant
 
 from .graph import name_of
 from .integers import Length, TrackedInt
@@ -66,14 +65,13 @@ class Watch:
         return TrackedInt(value, expression, self)
 
     def keep(self, expression: Any, value: int) -> None:
-        """Note that the code made something of a size that only this one fits."""
-        if self.open and not self._quiet:
+        """Note that the user's code made something of a size that only this one fits."""
+        if self._asked(sys._getframe(3)):
             self.fixed.append((expression, value, users_line()))
 
     def equal(self, left: Any, right: Any, value: int) -> None:
-        """Note that the user's code, two calls up, found two sizes equal."""
-        asked = sys._getframe(3).f_code.co_filename
-        if left == right or not self.open or self._quiet or asked.startswith((_MXNET, _HERE, "<")):
+        """Note that the user's code found two sizes equal."""
+        if left == right or not self._asked(sys._getframe(3)):
             return
         if not isinstance(left, Length) and isinstance(right, Length):
             left, right = right, left
@@ -83,6 +81,11 @@ class Watch:
             self.fixed.append((left, value, users_line()))
         else:
             self.fixed.append((Arithmetic("-", left, right), 0, users_line()))
+
+    def _asked(self, frame: FrameType) -> bool:
+        """Say whether it is the user's code that asks, while the model runs."""
+        inner = frame.f_code.co_filename.startswith((_MXNET, _HERE, "<"))
+        return self.open and not self._quiet and not inner
 
     @contextmanager
     def silent(self) -> Iterator[None]:
@@ -174,6 +177,17 @@ class Watch:
 
         return run
 
+    def split(self, original: Any) -> Any:
+        """Return what parts an array: equal parts begin at quotients of its length."""
+
+        def run(array: Any, parts: Any, axis: int = 0, *rest: Any, **options: Any) -> Any:
+            if type(parts) is int and parts > 0 and array.shape[axis] % parts == 0:
+                size = array.shape[axis] // parts
+                parts = tuple(size * number for number in range(1, parts))
+            return original(array, parts, axis, *rest, **options)
+
+        return run
+
     def detach(self, original: Any) -> Any:
         """Return what passes an array on without its gradient: recorded as any operator."""
 
@@ -218,6 +232,8 @@ def watching() -> Iterator[Watch]:
         (NDArray, "detach", watch.detach),
         (mxnet.np.ndarray, "detach", watch.detach),
         (autograd, "set_recording", watch.set_recording),
+        (mxnet.ndarray, "split_v2", watch.split),
+        (mxnet.ndarray.numpy, "split", watch.split),
         (autograd.Function, "__call__", watch.inlined),
         (numpy_operators._api_internal, "tensordot", watch.product),
     ]
@@ -247,43 +263,6 @@ def users_line() -> str:
             return f"{Path(path).name}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
-
-
-@contextmanager
-def tracked_attributes(blocks: Mapping[str, Block], watch: Watch) -> Iterator[None]:
-    """Let the integers that the user's blocks hold remember where they are; the plain ones are put back."""
-    held: list[tuple[dict[str, Any], str, Any]] = []
-    for owner, block in blocks.items():
-        if is_gluon(block):
-            continue
-        attributes = vars(block)
-        for name, value in list(attributes.items()):
-            tracked = _tracked(value, owner, name, watch)
-            if tracked is not None and not name.startswith("__") and name not in _INTERNAL:
-                held.append((attributes, name, value))
-                attributes[name] = tracked
-    try:
-        yield
-    finally:
-        for attributes, name, value in held:
-            attributes[name] = value
-
-
-_INTERNAL = frozenset(["_active", "_counter", "_in_format", "_out_format"])
-
-
-def is_gluon(block: Block) -> bool:
-    """Return whether a block is of one of Gluon's own types."""
-    return type(block).__module__.startswith("mxnet.gluon.") and "model_zoo" not in type(block).__module__
-
-
-def _tracked(value: Any, owner: str, name: str, watch: Watch) -> Any:
-    """Return an integer, or a tuple or list of them, that remembers; None for anything else."""
-    if type(value) is int:
-        return watch.tracked(value, Attribute(owner, name))
-    if type(value) in (tuple, list) and value and all(type(each) is int for each in value):
-        return type(value)(watch.tracked(n, Attribute(owner, name, i)) for i, n in enumerate(value))
-    return None
 
 
 def recorded_name(array: Any) -> str:
