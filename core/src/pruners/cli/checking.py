@@ -54,6 +54,8 @@ def check(
     names, or those beside its source where it is installed with "pip install -e". Exit status 1 when a
     promise is broken.
     """
+    from ..errors import OptionError
+
     _needs_conformance()
     from pruners_conformance import examine
 
@@ -61,11 +63,14 @@ def check(
         raise click.UsageError("give --option or --tests: tests have options of their own")
     plugins = find_plugins(name, kind)
     options = dict(_option(each) for each in written)
-    found = [
-        (plugin, each)
-        for plugin in plugins
-        for each in examine(plugin, options=options, tests=tests, look=not no_tests)
-    ]
+    try:
+        found = [
+            (plugin, each)
+            for plugin in plugins
+            for each in examine(plugin, options=options, tests=tests, look=not no_tests)
+        ]
+    except OptionError as error:
+        raise OptionError(f"{error} Give options as --option NAME=VALUE") from error
     if as_json:
         _print_json(found)
     else:

@@ -44,6 +44,8 @@ def _print_table(found: Installed) -> None:
         click.echo("No plugin is installed; try: pip install pruners[numpy]")
     for failure in found.failures:
         click.echo(f"broken: {failure}")
+    if found.failures:
+        click.echo("What to type: see pruners doctor")
 
 
 def _print_json(found: Installed) -> None:

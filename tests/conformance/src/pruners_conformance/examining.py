@@ -11,6 +11,7 @@ from typing import Any, cast
 from attrs import evolve, field, frozen
 
 import pruners
+from pruners import registry
 
 from .catalogue import checks_for
 from .frameworks import UntestedBackend, untested
@@ -81,7 +82,8 @@ def examine(
     Raises
     ------
     pruners.PrunersError
-        If the tests cannot be loaded, or hold nothing about this plugin.
+        If the tests cannot be loaded, or hold nothing about this plugin; if it cannot be made with
+        these options.
     """
     kind = cast(Kind, plugin.kind)
     with warnings.catch_warnings():
@@ -111,6 +113,7 @@ def _examined(test: Test) -> Examination:
 
 def _without_tests(subject: Subject) -> Examination:
     subject = evolve(subject, options={**_typical(subject), **subject.options})
+    registry.make(subject.kind, str(subject.name), dict(subject.options))
     case = case_of(subject, (), {})
     if isinstance(case, (PrunerCase, SchedulerCase, PatternCase)):
         case = evolve(case, examples=None)
