@@ -143,7 +143,7 @@ def test_gradients_are_the_mean_over_batches_in_prediction_mode():
     for batch in data():
         with autograd.record(train_mode=False):
             value = loss(net, batch)
-        value.backward()
+        value.backward(train_mode=False)
         for name in expected:
             expected[name] = expected[name] + net._collect_params_with_prefix()[name].grad().asnumpy() / 3
     for name, gradient in expected.items():

@@ -148,10 +148,10 @@ class MXNetKeeper:
 
     def _parameter(self, name: str) -> Parameter:
         parameter, mask = self._weights[name].parameter, self._masks[name]
-        if tuple(parameter.shape) != mask.shape:
+        shape = parameter.list_data()[0].shape
+        if shape != mask.shape:
             raise StateError(
-                f"layer {name!r} now has shape {tuple(parameter.shape)}, its mask {mask.shape}; "
-                "attach a new session"
+                f"layer {name!r} now has shape {shape}, its mask {mask.shape}; attach a new session"
             )
         return parameter
 
@@ -164,7 +164,7 @@ class MXNetKeeper:
             index = _indices(trainer).get(id(parameter))
             for updater in _updaters(trainer):
                 for slot in arrays_in(updater.states.get(index)):
-                    if slot.shape == parameter.shape and slot.stype == "default":
+                    if slot.shape == mask.shape and slot.stype == "default":
                         mask.zero(slot)
 
     def _watch_gradients(self) -> None:

@@ -149,12 +149,12 @@ class MXNetView:
 
         def stand_in(first_name: str, array: Any) -> Any:
             parameter = all_of_them[first_name]
-            if not parameter._differentiable:
-                return array.copy()  # running statistics, which a user's code may write to
             own = array.detach()
             if id(parameter) in wanted:
                 own.attach_grad("write")
                 found.setdefault(wanted[id(parameter)], []).append(own)
+            elif parameter.grad_req == "null":
+                return own.copy()  # running statistics, which a user's code may write to
             return own
 
         with undisturbed(), eager(self.model), lent(self.model, stand_in):
