@@ -508,6 +508,59 @@ def test_what_only_runs_in_training_is_proved_there(by_hand):
     proof = by_hand.cut(model, keep, x)
     assert proof.outputs == 8 * 4 * 2 + 8 * 4 * 4 and proof.error < 1e-12
     assert model.aside[1]._rate == 0.7
+    assert by_hand.cut(by_hand.shaken(Auxiliary(1)), keep, x, modes=("eval",)).outputs == 8 * 4 * 2
+    model = by_hand.shaken(Auxiliary(1))
+    with pytest.raises(ProofError, match="only what is returned differs"):
+        by_hand.cut(model, keep, x)
+    assert model.aside[0]._units == 20 and model.aside[1]._rate == 0.7
+
+
+def test_what_is_random_in_training_is_only_run_there(by_hand):
+    class Noisy(Auxiliary):
+        def forward(self, x):
+            return super().forward(x + nd.random.normal(shape=x.shape) * self.first._units)
+
+    class Dropping(Auxiliary):
+        def forward(self, x):
+            hidden = super().forward(x)
+            return (
+                (hidden[0], nd.Dropout(hidden[1], 0.5) * self.first._units)
+                if autograd.is_training()
+                else hidden
+            )
+
+    keep, x = {**LENGTHS, 20: [0, 4, 5, 19]}, nd.random.normal(shape=(8, 6))
+    assert by_hand.cut(by_hand.shaken(Dropping(1)), keep, x).outputs == 8 * 4 * 2
+    with pytest.raises(ProofError, match="draws random numbers in evaluation"):
+        by_hand.cut(by_hand.shaken(Noisy(1)), keep, x)
+
+
+def test_random_numbers_are_the_same_in_each_run(by_hand):
+    class Noisy(Block):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.first, self.last = nn.Dense(12, in_units=6), nn.Dense(4, in_units=12)
+
+        def forward(self, x):
+            return self.last(self.first(x + nd.random.normal_like(x)))
+
+    found = []
+    for _ in range(2):
+        model, x = by_hand.shaken(Noisy()), nd.ones((3, 6))
+        assert by_hand.cut(model, LENGTHS, x).error < 1e-12
+        found.append(nd.random.normal(shape=(3,)).asnumpy())
+    assert np.array_equal(*found)
+
+
+def test_norms_that_are_forgotten_are_refused(by_hand, net, images):
+    """MXNet's batch norm reads the first of too many parameters without a word."""
+    keep = {12: range(5), 20: range(7)}
+    plan = by_hand.plan(net, keep)
+    wrong = RemovalPlan({name: axes for name, axes in plan.kept.items() if name != "4.gamma"})
+    before = by_hand.everything(net)
+    with pytest.raises(ProofError, match=r"has '4.gamma' of shape \(20,\), where .* has 7 features"):
+        by_hand.cut(net, keep, images, plan=wrong)
+    assert by_hand.everything(net) == before
 
 
 def test_boxes_chosen_on_the_way_do_not_hide_the_heads(by_hand):

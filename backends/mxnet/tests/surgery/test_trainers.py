@@ -240,6 +240,32 @@ def test_a_store_of_the_users_own_is_made_anew(by_hand, another, images, kept, t
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_sparse_gradients_stay_so(by_hand, kind):
+    net = nn.HybridSequential()
+    net.add(nn.Embedding(9, 12, sparse_grad=True), nn.Dense(4))
+    index = nd.array([[1, 2], [3, 4]])
+    by_hand.shaken(net, index)
+    trainer = gluon.Trainer(net.collect_params(), kind, {"learning_rate": 0.01})
+    keep = {12: [0, 4, 5], 24: [0, 4, 5, 12, 16, 17]}
+
+    def step():
+        with autograd.record():
+            loss = net(index).square().sum()
+        loss.backward()
+        trainer.step(2)
+        return loss.asscalar()
+
+    step()
+    expected = net[0].weight.grad().tostype("default").asnumpy()[:, keep[12]]
+    by_hand.cut(net, keep, index, optimizer=trainer)
+    gradient = net[0].weight.grad()
+    assert gradient.stype == "row_sparse" and net[0].weight.shape == (9, 3)
+    assert np.array_equal(gradient.tostype("default").asnumpy(), expected)
+    losses = [step() for _ in range(5)]
+    assert losses[-1] < losses[0] and net[0].weight.grad().stype == "row_sparse"
+
+
 def test_what_lbsgd_sums_up_is_cut(by_hand, net, images, kept, train):
     options = {"learning_rate": 0.01, "momentum": 0.9, "batch_scale": 3, "updates_per_epoch": 4}
     trainer = gluon.Trainer(net.collect_params(), "lbsgd", options)

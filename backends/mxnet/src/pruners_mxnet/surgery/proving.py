@@ -18,8 +18,8 @@ from .blaming import culprit
 from .comparing import Comparison
 from .norms import Norm, norms
 from .pieces import Piece
-from .reference import Rounding, run_masked, smaller
-from .running import Bench, settle
+from .reference import asked_types, run_masked, smaller
+from .running import Bench, draws, settle
 from .undo import Snapshot
 from .values import FLOATS, name_of
 from .watching import Diary, Watched, watched
@@ -48,7 +48,8 @@ class Trial:
     pieces: Sequence[Piece]
     calls: Sequence[Watched]
     norms: Sequence[Norm]
-    rounding: Rounding
+    random: bool
+    """Whether random numbers are drawn."""
     own: str = field(init=False)
     """The coarsest precision among the model's own parameters."""
 
@@ -65,7 +66,7 @@ class Trial:
         graph = recording.graphs[mode]
         calls = watched(recording.programs[mode], mode, coordinates, pieces)
         found = norms(graph, mode, coordinates)
-        return cls(bench, mode, graph, pieces, calls, found, Rounding.of(graph))
+        return cls(bench, mode, graph, pieces, calls, found, draws(bench.model, graph, mode))
 
     @property
     def predictors(self) -> list[Watched]:
@@ -97,14 +98,15 @@ class Trial:
         limit = self._limit(evidence, comparison, tolerance)
         if comparison.telling and not comparison.senseless and comparison.error <= limit:
             return self._proof(evidence, comparison, limit)
-        if self.rounding.random and self.mode == "train":
-            return None
         before.restore()
+        random = self.random or self._varies(evidence)
+        if random and self.mode == "train":
+            return None
         full = self._reference(evidence.dtype, self.calls)
         after.restore()
         inside = self._compare(full, put_back=False)
         if not max(comparison.error, inside.error) <= limit:
-            raise self._mismatch(comparison, inside, limit)
+            raise _mismatch(comparison, inside, limit, random)
         if comparison.senseless or not inside.telling:
             what = "NaN or infinite numbers" if comparison.senseless else "zeros, or nothing at all"
             raise ProofError(
@@ -123,7 +125,7 @@ class Trial:
         return TOLERANCES[self._coarsest(evidence.dtype)]
 
     def _coarsest(self, ran: str) -> str:
-        types = [each for each in self.rounding.types if each in TOLERANCES]
+        types = [each for each in asked_types(self.graph) if each in TOLERANCES]
         return max((ran, *types), key=TOLERANCES.__getitem__)
 
     def _reference(self, dtype: str | None, calls: Sequence[Watched]) -> Evidence:
@@ -142,6 +144,14 @@ class Trial:
             comparison.add(reference, other)
         return comparison
 
+    def _varies(self, evidence: Evidence) -> bool:
+        """Return whether the masked model gives something else each time: it draws where nobody sees it."""
+        again = self._reference(evidence.dtype, self.predictors).results
+        return not all(
+            np.array_equal(one, other, equal_nan=True)
+            for one, other in zip(evidence.results, again, strict=True)
+        )
+
     def _proof(self, evidence: Evidence, comparison: Comparison, limit: float) -> Proof:
         ran = evidence.dtype or self.own
         dtype = (
@@ -154,21 +164,22 @@ class Trial:
         normalised = tuple(dict.fromkeys(norm.module for norm in self.norms))
         return Proof(comparison.error, limit, dtype, comparison.numbers, normalised)
 
-    def _mismatch(self, comparison: Comparison, inside: Comparison, limit: float) -> ProofError:
-        """Return an error that names the first block to differ."""
-        named = inside.first_beyond(limit) or comparison.first_beyond(limit)
-        where = f"module {named!r} is the first to differ" if named else "only what is returned differs"
-        size = max(comparison.error, inside.error)
-        far = (
-            f"{size:.3g} of its largest output"
-            if isfinite(size)
-            else "more than rounding: shapes, NaN or indices"
-        )
-        drawn = " (it draws random numbers in evaluation, which may be why)" if self.rounding.random else ""
-        return ProofError(
-            f"the smaller model differs from the masked one by {far} (allowed: {limit:g}); {where}{drawn}; "
-            "everything was put back"
-        )
+
+def _mismatch(comparison: Comparison, inside: Comparison, limit: float, random: bool) -> ProofError:
+    """Return an error that names the first block to differ."""
+    named = inside.first_beyond(limit) or comparison.first_beyond(limit)
+    where = f"module {named!r} is the first to differ" if named else "only what is returned differs"
+    size = max(comparison.error, inside.error)
+    far = (
+        f"{size:.3g} of its largest output"
+        if isfinite(size)
+        else "more than rounding: shapes, NaN or indices"
+    )
+    drawn = " (it draws random numbers in evaluation, which may be why)" if random else ""
+    return ProofError(
+        f"the smaller model differs from the masked one by {far} (allowed: {limit:g}); {where}{drawn}; "
+        "everything was put back"
+    )
 
 
 def modes_to_prove(programs: Mapping[str, Program], planned: Sequence[str]) -> list[str]:

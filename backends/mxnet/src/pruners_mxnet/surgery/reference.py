@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from attrs import frozen
 from mxnet.gluon import Block, Parameter
 
 from ..lending import lent, parameters
@@ -17,9 +16,6 @@ from .pieces import Piece
 from .running import Bench
 from .values import host, is_float, like
 from .watching import Diary, Watched
-
-_RANDOM = ("random", "sample", "dropout", "shuffle", "uniform", "normal_n", "bernoulli", "multinomial")
-"""What the names of operators have in them that draw random numbers."""
 
 
 def run_masked(
@@ -125,19 +121,6 @@ def _passed_on(inputs: list[Any], node: Any) -> list[Any]:
     return [inputs[0], inputs[0]]
 
 
-@frozen
-class Rounding:
-    """What a recorded pass says about how exactly the model can be compared."""
-
-    random: bool
-    """Whether random numbers are drawn."""
-    types: tuple[str, ...]
-    """Types that the model's code asks for on the way."""
-
-    @classmethod
-    def of(cls, graph: Graph) -> Rounding:
-        """Look at a recorded pass."""
-        drawn = any(word in node.op.lower() for node in graph.nodes for word in _RANDOM)
-        return cls(
-            drawn, tuple(dict.fromkeys(node.attrs["dtype"] for node in graph.nodes if "dtype" in node.attrs))
-        )
+def asked_types(graph: Graph) -> tuple[str, ...]:
+    """Return the types that the model's code asked for on the way."""
+    return tuple(dict.fromkeys(node.attrs["dtype"] for node in graph.nodes if "dtype" in node.attrs))

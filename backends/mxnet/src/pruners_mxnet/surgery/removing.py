@@ -14,7 +14,6 @@ from pruners.timing import Stages
 
 from .._keeper import trainers as listed
 from ..lending import lent, parameters
-from ..tracing.arguments import Arguments
 from ..tracing.graph import Recording
 from . import attributes, norms, trainers
 from .blaming import culprit
@@ -67,7 +66,9 @@ def remove(
     RemovalError
         If the plan, a trainer or a copy does not fit the block. Everything is as it was.
     """
-    attempt = _Attempt(Bench(block, Arguments.of(example_inputs)), recording, plan, coordinates, tolerance)
+    attempt = _Attempt(
+        Bench.of(block, example_inputs, recording.graphs), recording, plan, coordinates, tolerance
+    )
     try:
         proof, cleared = attempt.run(listed(optimizer), copies)
         trainers.tell(cleared)
