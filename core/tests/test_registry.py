@@ -118,8 +118,8 @@ def test_a_good_plugin_is_listed_with_distribution_and_version(install, discover
         (
             "import pruners\n@pruners.hookimpl\ndef provide_pruners():\n"
             "    yield pruners.PrunerSpec(name='x', factory='a:b', needs={'telepathy'})",
-            "'needs' has 'telepathy'; a pruner can need activated, activations, consumers, gradients, inputs, "
-            "scales",
+            "'needs' has 'telepathy'; a pruner can need activated, activations, consumers, gradients, "
+            "inputs, scales",
         ),
         ("VERSION = 1", "implements no hook; decorate one of provide_pruners"),
         (
