@@ -11,7 +11,7 @@ import numpy as np
 from attrs import field, frozen
 from mxnet.gluon import Block
 
-from pruners import Layer, Loss, OptionError
+from pruners import Layer, Loss, OptionError, save
 from pruners.protocols import MODES, Form, Traced
 from pruners.storage.tensors import ModelState, Sizes, StoredTensor
 
@@ -131,8 +131,8 @@ class MXNetModel:
         return MXNetKeeper(self.parameters, masks, trainers(optimizer), gradients)
 
     def save(self, path: str) -> None:
-        """Write the weights to a file that ``load_parameters`` reads."""
-        self.model.save_parameters(path)
+        """Write the parameters as safetensors, with what `pruners.load` needs to put them into a block."""
+        save(self.model, path)
 
     def scales(self) -> dict[str, Any]:
         """Return the scale of every batch norm by parameter name: the parameter's own array."""
