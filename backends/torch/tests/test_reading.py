@@ -367,3 +367,18 @@ def test_inputs_need_data_and_a_model_that_runs():
         pruners.scores(nn.Sequential(nn.Linear(3, 2)), Asks(), example_inputs=torch.zeros(1, 3))
     with pytest.raises(pruners.NeedsData, match="cannot be recorded"):
         pruners.scores({"w": np.ones((2, 3))}, Asks(), data=[np.ones((1, 3))])
+
+
+def test_attention_multiplies_tokens_by_its_packed_weight():
+    torch.manual_seed(2)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).double()
+    tokens = torch.randn(2, 5, 8, dtype=torch.float64)
+    found = gathered(view_of(layer, tokens).inputs())
+    assert {name: x.shape for name, x in found.items()} == {
+        "self_attn.in_proj_weight": (10, 1, 8),
+        "self_attn.out_proj.weight": (10, 1, 8),
+        "linear1.weight": (10, 1, 8),
+        "linear2.weight": (10, 1, 16),
+    }
+    seen = found["self_attn.in_proj_weight"][:, 0]
+    np.testing.assert_array_equal(seen, tokens.transpose(0, 1).reshape(-1, 8).numpy())
