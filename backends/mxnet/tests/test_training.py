@@ -223,7 +223,7 @@ def test_norms_that_an_optimizer_takes_see_pruned_weights_as_zero():
     found = []
     for on_store in (True, False):
         net = network(ctx=[mxnet.cpu(0), mxnet.cpu(1)])
-        trainer = trainer_of(net, "lamb", update_on_kvstore=on_store)
+        trainer = trainer_of(net, "lamb", more={"learning_rate": 0.3}, update_on_kvstore=on_store)
         pruning = pruners.attach(net, pruners.Rule(sparsity=0.75), trainer)
         train(net, trainer, pruning, 5)
         found.append(net[4].weight.data(mxnet.cpu(0)).asnumpy())
