@@ -75,6 +75,12 @@ def trace(block: Block, example_inputs: Any, *, modes: Sequence[str] = MODES) ->
     without drawing a number, and the generators stay as they are. Where any other operator draws
     (``mx.nd.random``, randomized leaky ReLU), they are seeded afterwards with a number drawn just
     before: the same script gives the same numbers again, but others than without the recording.
+
+    Sizes: while the user's code runs, lengths of arrays and integers that its blocks hold remember where
+    they come from, through sums, products and quotients. A size that an operator is handed, and that is
+    neither, is one written in the code, and keeps the channels it counts. So does a bound of a slice
+    whose origin is not known: it may have been counted from the end. The sizes that Gluon's dense,
+    convolution and embedding layers hand over follow their weights, and are none of these.
     """
     unknown = [mode for mode in modes if mode not in MODES]
     if unknown or not modes:
