@@ -12,7 +12,7 @@ from pruners import ReadOnlyError
 from ._arrays import shared, to_host
 
 
-class Seen(mxnet.np.ndarray):
+class Seen(mxnet.np.ndarray):  # type: ignore[misc]
     """An array of `mxnet.np` that NumPy reads without a copy, and that nobody can assign to."""
 
     __slots__ = ()
