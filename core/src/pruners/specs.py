@@ -82,6 +82,7 @@ class PrunerSpec(_Spec):
     paper: str = field(default="", validator=_text)
     needs: frozenset[str] = field(default=frozenset(), converter=_needs, validator=_known_needs)
     api: int = field(default=OLDEST, validator=_version)
+    """The version of the plugin API it is written for; without it, the oldest that core takes."""
 
 
 @frozen(kw_only=True)
@@ -95,6 +96,7 @@ class SchedulerSpec(_Spec):
     summary: str = field(default="", validator=_text)
     paper: str = field(default="", validator=_text)
     api: int = field(default=OLDEST, validator=_version)
+    """The version of the plugin API it is written for; without it, the oldest that core takes."""
 
 
 @frozen(kw_only=True)
@@ -108,6 +110,7 @@ class PatternSpec(_Spec):
     summary: str = field(default="", validator=_text)
     paper: str = field(default="", validator=_text)
     api: int = field(default=OLDEST, validator=_version)
+    """The version of the plugin API it is written for; without it, the oldest that core takes."""
 
 
 @frozen(kw_only=True)
@@ -121,6 +124,7 @@ class BackendSpec(_Spec):
     modules: tuple[str, ...] = field(default=(), converter=_names)
     summary: str = field(default="", validator=_text)
     api: int = field(default=OLDEST, validator=_version)
+    """The version of the plugin API it is written for; without it, the oldest that core takes."""
 
 
 Spec = PrunerSpec | SchedulerSpec | PatternSpec | BackendSpec
@@ -144,7 +148,9 @@ def wrapped(spec: Any, wrap: Callable[[Any], Any]) -> Any:
 
 
 def made_by(factory: Factory) -> Any:
-    """Return what a factory is, if it has been imported; else None."""
+    """Return what a factory is, if it has been imported; else None, as of an adapted factory."""
+    if isinstance(factory, Wrapped):
+        return None
     if isinstance(factory, str) and factory.partition(":")[0] not in sys.modules:
         return None
     try:

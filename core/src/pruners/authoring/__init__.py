@@ -165,12 +165,13 @@ def _words(plugin: NewPlugin) -> dict[str, str]:
         "distribution": plugin.distribution,
         "cls": class_name(plugin),
         "api": str(API),
+        "least": f">={major}.{minor}",
         "pin": f">={major}.{minor},<{major}.{int(minor) + 1}",
     }
     fragments = "".join(_read("needs", f"{need}.py{SUFFIX}") for need in plugin.needs)
     return (
         words
-        | words_of(plugin.kind, plugin.unit, plugin.needs, words["pin"])
+        | words_of(plugin.kind, plugin.unit, plugin.needs, words["least"])
         | {"fragments": fragments.rstrip("\n")}
     )
 

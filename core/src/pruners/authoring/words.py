@@ -30,9 +30,9 @@ GIVEN = {
 """What the worked example is given for each thing a pruner can need: ten times as much in output 1."""
 
 
-def words_of(kind: str, unit: str, needs: tuple[str, ...], pin: str) -> dict[str, str]:
+def words_of(kind: str, unit: str, needs: tuple[str, ...], least: str) -> dict[str, str]:
     """Return what fills the templates of this kind besides its names."""
-    requirements = [f"pruners{pin}", *REQUIREMENTS.get(kind, ()), *(("numpy>=1.22",) if needs else ())]
+    requirements = [f"pruners{least}", *REQUIREMENTS.get(kind, ()), *(("numpy>=1.22",) if needs else ())]
     words = {
         "dependencies": ", ".join(f'"{each}"' for each in sorted(requirements)),
         "where": f"the {'algorithm' if kind == 'pruner' else kind} is in the module beside it.",
