@@ -4,7 +4,9 @@ Every check of this repository, in virtual environments of its own. `nox --list`
 Packages are found on disk: adding a plugin or a backend is adding a folder.
 """
 
+import os
 import re
+import shutil
 from pathlib import Path
 
 import nox
@@ -38,6 +40,7 @@ TESTS = {
 """What a framework's session runs beside what all of them run."""
 
 BUILD = ["hatchling", "editables"]
+PUBLISH = ["build", "nox", "packaging", "pytest", "pyyaml", "twine"]
 LINT = ["mypy", "numpydoc", "pandas-stubs", "ruff", "types-PyYAML"]
 NETWORKS = ["torchvision", "timm"]
 NETWORKS_NEED = ["huggingface-hub", "pillow", "pyyaml", "safetensors"]
@@ -127,13 +130,41 @@ def build_wheels(session: nox.Session, packages: list[str] = PACKAGES) -> str:
         pip = ("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(dist))
         session.run(*pip, f"./{package}")
     session.run("pip", "uninstall", "--quiet", "--yes", *BUILD)
-    built = dist / "built.txt"
+    return only_from(dist, dist)
+
+
+def only_from(dist: Path, folder: Path) -> str:
+    """Write a file of constraints into a folder: every distribution of `dist` is taken from there."""
+    built = folder / "built.txt"
     built.write_text("".join(f"{distribution(wheel)} @ {wheel.as_uri()}\n" for wheel in dist.glob("*.whl")))
     return str(built)
 
 
 def distribution(wheel: Path) -> str:
     return wheel.name.split("-")[0].replace("_", "-")
+
+
+def clean(session: nox.Session, name: str, *install: str) -> str:
+    """Make an environment that no other session has touched, and install into it; return its programs."""
+    folder = Path(session.virtualenv.location) / name
+    session.run("python", "-m", "venv", "--clear", str(folder))
+    programs = folder / ("Scripts" if os.name == "nt" else "bin")
+    session.run(str(programs / "python"), "-m", "pip", "install", "--quiet", *install, external=True)
+    return str(programs)
+
+
+def use(session: nox.Session, built: list[str], output: Path) -> None:
+    """Install what is published, beside PyTorch and beside MXNet, and run it."""
+    together = [f"pruners-{Path(each).name}" for each in TOGETHER if each != "core"]
+    programs = clean(session, "clean-torch", *built, *constraints(TORCH), "pruners[torch,demo]", *together)
+    session.run(f"{programs}/pruners", "list", external=True)
+    for part in ((), ("--channels",)):
+        shortest = ("--seeds", "1", "--epochs", "2", "--output", str(output))
+        session.run(f"{programs}/pruners", "demo", *part, *shortest, env=ONE_THREAD, external=True)
+    programs = clean(session, "clean-mxnet", *built, *constraints(MXNET), "pruners[mxnet]")
+    session.run(f"{programs}/pruners", "list", external=True)
+    example = first_example(f"{MXNET}/README.md")
+    session.run(f"{programs}/python", "-c", example, env=ONE_THREAD, external=True)
 
 
 def first_example(page: str) -> str:
@@ -204,8 +235,10 @@ def wheels(session: nox.Session) -> None:
     session.install(*pinned, "pruners[torch]", "pruners-conformance")
     session.run("python", "-c", first_example("README.md"), env=ONE_THREAD)
     session.run("pruners", "list")
-    session.install(*pinned, "./docs/tutorial/pruners-smallest")
+    session.install(*pinned, "./docs/tutorial/pruners-smallest", "nox")
     pytest(session, "docs/tutorial/pruners-smallest/tests", "tests/packaging")
+    published = [f"tests/release/test_{each}.py" for each in ("versions", "workflow", "wheels")]
+    pytest(session, *published, "--built", str(Path(pinned[1]).parent))
 
 
 @nox.session(python="3.11", tags=["test"])
@@ -222,7 +255,7 @@ def gallery(session: nox.Session) -> None:
 
 @nox.session(python="3.11", tags=["test"])
 def authoring(session: nox.Session) -> None:
-    """What authors get: each package that `pruners new` writes, and two plugin APIs, in a clean environment."""
+    """What authors get: each package that `pruners new` writes, two plugin APIs, in a clean environment."""
     install(session, ["core", REFERENCE, CONFORMANCE])
     pytest(session, "tests/authoring")
 
@@ -244,6 +277,26 @@ def docs(session: nox.Session) -> None:
     quiet = {"NO_MKDOCS_2_WARNING": "1"}  # an announcement of the theme's, not about this site
     session.run("mkdocs", "build", "--strict", env=quiet)
     pytest(session, "tests/docs", "--ignore=tests/docs/test_mxnet.py")
+
+
+@nox.session(python="3.11")
+def release(session: nox.Session) -> None:
+    """Build into dist/ what is published, check it, install it as users do, run the demo."""
+    dist, here = ROOT / "dist", Path(session.virtualenv.location).resolve()
+    shutil.rmtree(dist, ignore_errors=True)
+    session.install(*BUILD, *PUBLISH)
+    for package in PACKAGES:  # the wheel is built from the source distribution
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(dist), package, silent=True)
+    session.run("twine", "check", "--strict", *map(str, sorted(dist.iterdir())))
+    from_tree = Path(build_wheels(session)).parent
+    pytest(session, "tests/release", "--built", str(dist), "--from-tree", str(from_tree))
+    use(session, ["--constraint", only_from(dist, here)], here / "demo")
+
+
+@nox.session(python="3.11", reuse_venv=True)
+def version(session: nox.Session) -> None:
+    """Write a version into all that names it: `nox -s version -- 0.2.0`."""
+    session.run("python", "-m", "tests.release.versions", *session.posargs)
 
 
 @nox.session(python="3.11", reuse_venv=True)
