@@ -68,6 +68,11 @@ def test_running_the_proof_leaves_no_trace(by_hand, net, images, kept):
     assert not autograd.is_recording() and not autograd.is_training()
 
 
+def test_a_variance_without_epsilon_divides_by_no_zero(by_hand, net, images, kept):
+    net[1]._kwargs["eps"] = net[4]._kwargs["eps"] = 0.0
+    assert by_hand.cut(net, kept, images, modes=("eval",)).error < 1e-12
+
+
 @pytest.mark.parametrize("requested", ["write", "add", "null"])
 def test_gradients_are_cut_alike_and_go_on(by_hand, net, images, kept, requested):
     weight = net[3].weight

@@ -236,6 +236,21 @@ def test_numpy_arrays(by_hand):
         assert isinstance(net[4].weight.grad(), mxnet.np.ndarray)
 
 
+@pytest.mark.filterwarnings("ignore:Cannot decide type:UserWarning")
+def test_what_is_left_is_exported(make, images, tmp_path):
+    net = make("residual").body
+    net.hybridize()
+    net(images)
+    pruners.remove(net, "level", sparsity=0.5, example_inputs=images, measure=0)
+    expected = net(images).asnumpy()
+    net.export(str(tmp_path / "net"))
+    files = [str(tmp_path / "net-symbol.json"), ["data"], str(tmp_path / "net-0000.params")]
+    assert np.array_equal(gluon.SymbolBlock.imports(*files)(images).asnumpy(), expected)
+    net.save_parameters(str(tmp_path / "weights"))
+    net.load_parameters(str(tmp_path / "weights"))
+    assert np.array_equal(net(images).asnumpy(), expected)
+
+
 def test_an_average_follows(by_hand, make, images):
     net, average = make("residual"), make("residual", seed=3)
     pruners.remove(net, "level", sparsity=0.5, example_inputs=images, copies=[average], measure=0)

@@ -76,7 +76,7 @@ class _Contents:
 
     def __init__(self, namespace: dict[str, Any]) -> None:
         self._namespace, self._saved = namespace, dict(namespace)
-        self._inner = list(_inside(namespace.values()))
+        self._inner = list(_inside(namespace.values(), {}))
 
     def restore(self) -> None:
         refill(self._namespace, self._saved)
@@ -84,12 +84,13 @@ class _Contents:
             refill(container, saved)
 
 
-def _inside(values: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    """Yield every container, those in others included, with a copy of what it holds."""
+def _inside(values: Iterable[Any], met: dict[int, Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield every container, those in others included, once, with a copy of what it holds."""
     for value in values:
-        if type(value) in _CONTAINERS:
+        if type(value) in _CONTAINERS and id(value) not in met:
+            met[id(value)] = value
             yield value, dict(value) if isinstance(value, dict) else type(value)(value)
-            yield from _inside(value.values() if isinstance(value, dict) else value)
+            yield from _inside(value.values() if isinstance(value, dict) else list(value), met)
 
 
 def refill(container: Any, saved: Any) -> None:
