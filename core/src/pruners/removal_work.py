@@ -63,7 +63,12 @@ class Work:
 
     def _candidates(self, heads: Heads) -> Iterator[Candidate]:
         """Yield what to try; of two that both lose something to sizes in code, the smaller one first."""
-        first = self._candidate("width" if heads == "auto" else heads)
+        try:
+            first = self._candidate("width" if heads == "auto" else heads)
+        except RemovalError:
+            if heads != "auto":
+                raise
+            first = self._candidate("heads")
         if heads != "auto" or not first.structure.parted or self.cutting.form == "graph":
             yield first
         elif first.restored:

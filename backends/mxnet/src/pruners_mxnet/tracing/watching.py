@@ -17,6 +17,7 @@ from mxnet.ndarray import register
 from mxnet.ndarray.ndarray import NDArray
 from mxnet.ndarray.numpy import _op as numpy_operators
 
+import pruners
 from pruners.structure.program import Arithmetic, Constant
 
 from .graph import name_of
@@ -24,6 +25,7 @@ from .integers import Length, TrackedInt
 
 _MXNET = str(Path(mxnet.__file__).parent)
 _HERE = str(Path(__file__).parent)
+_CALLERS = (str(Path(__file__).parents[1]), str(Path(pruners.__file__).parent))
 _RANDOM = ("_random_", "_sample_", "_npi_normal", "_npi_uniform", "_npi_bernoulli", "_shuffle", "sample_")
 
 
@@ -255,12 +257,12 @@ def seed_again(watch: Watch) -> None:
 
 
 def users_line() -> str:
-    """Return ``"file.py:12"`` of the innermost frame that is neither MXNet's nor ours."""
+    """Return ``"file.py:12"`` of the innermost frame that is neither MXNet's nor ours; empty if none is."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         path = frame.f_code.co_filename
         if not path.startswith((_MXNET, _HERE, "<")) and "contextlib" not in path:
-            return f"{Path(path).name}:{frame.f_lineno}"
+            return "" if path.startswith(_CALLERS) else f"{Path(path).name}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
 
