@@ -32,7 +32,7 @@ CONFORMANCE = "tests/conformance"
 WITH_DEMO = "core[demo]"
 PACKAGES = ["core", *PLUGINS, *BACKENDS, CONFORMANCE]
 ALGORITHMS = ["core", *PLUGINS, REFERENCE, CONFORMANCE]
-SOURCES = [f"{package}/src" for package in PACKAGES]
+SOURCES = [f"{package}/src" for package in [*PACKAGES, *EXAMPLES]]
 TESTS = {
     TORCH: ["tests/zoo", "tests/examples"],
     MXNET: ["tests/zoo/gluon", "tests/examples", "tests/docs/test_mxnet.py"],

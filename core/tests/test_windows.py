@@ -56,6 +56,9 @@ def test_windows_are_what_a_convolution_sees(data, axes, transposed):
     found = np.einsum("fcp,scp->sf", weight.reshape(4, 3, -1), seen)
     expected = np.moveaxis(convolved(x.astype(float), weight.astype(float), windows), 1, -1)
     np.testing.assert_array_equal(found, expected.reshape(-1, 4))
+    unfolded = windows.unfold(x.astype(float))
+    assert unfolded.shape == (2, *windows.sizes(picture), 3, *kernel)
+    np.testing.assert_array_equal(unfolded.reshape(seen.shape), seen)
 
 
 def test_places_are_drawn_without_repeating_and_depend_on_the_seed_alone():

@@ -82,6 +82,8 @@ def test_its_readme_is_short_names_the_paper_and_runs(folder, place):  # noqa: F
     readme = folder / "README.md"
     text = readme.read_text()
     assert len(text.splitlines()) <= 35
+    links = re.findall(r"\]\(([^)#\s]+)", text)
+    assert all((folder / link).exists() for link in links)
     assert "**Formula.**" in text and "arXiv:" in text
     assert "python" in {region.lexemes["language"] for region in regions(readme)}
     Page(readme, place).run()

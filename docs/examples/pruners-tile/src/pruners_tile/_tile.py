@@ -82,7 +82,8 @@ class Tile:
         sums = array.reshape(*array.shape[:2], int(np.prod(array.shape[2:]))).sum(axis=2, dtype=np.float64)
         padded = np.pad(sums, [(0, -length % self.size) for length in sums.shape])
         rows, columns = (length // self.size for length in padded.shape)
-        return padded.reshape(rows, self.size, columns, self.size).sum(axis=(1, 3))
+        tiles: np.ndarray = padded.reshape(rows, self.size, columns, self.size).sum(axis=(1, 3))
+        return tiles
 
     def _spread(self, tiles: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Return a mask of tiles as one of weights."""

@@ -59,4 +59,5 @@ def score(weight: np.ndarray, norms: np.ndarray) -> np.ndarray:
     """Return the scores of one layer ``(out, in, *kernel)`` from norms ``(group, in, *kernel)``."""
     groups = len(norms)
     rows = np.abs(weight.astype(np.float64)).reshape(groups, len(weight) // groups, *weight.shape[1:])
-    return (rows * norms[:, None]).reshape(weight.shape)
+    scores: np.ndarray = (rows * norms[:, None]).reshape(weight.shape)
+    return scores
