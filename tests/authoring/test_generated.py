@@ -28,6 +28,23 @@ def test_all_are_listed_and_nothing_is_broken(installed, written):
     assert {name: (kind, f"pruners-{name}") for name, kind in KINDS.items()}.items() <= found.items()
 
 
+def test_the_wheel_of_core_brings_every_template(installed, written, tmp_path):
+    for name, (kind, *options) in GENERATED.items():
+        # As if from elsewhere: here the name is taken by the package that was written and installed.
+        installed.run("-m", "pruners", "new", kind, f"my-{name}", *options, cwd=tmp_path)
+        files = [
+            {path.relative_to(folder).as_posix().replace("my-", "").replace("my_", "")
+             for path in folder.rglob("*") if path.is_file()}
+            for folder in (tmp_path / f"pruners-my-{name}", written / f"pruners-{name}")
+        ]  # fmt: skip
+        assert files[0] == files[1]
+
+
+def test_a_name_that_is_taken_is_told_with_its_distribution(installed, tmp_path):
+    told = installed.run("-m", "pruners", "new", "pruner", "tiniest", cwd=tmp_path, status=2)
+    assert "there is a pruner 'tiniest' already, in pruners-tiniest 0.1.0" in told
+
+
 def test_the_doctor_finds_all_well(installed, written):
     assert "All is well." in installed.run("-m", "pruners", "doctor", cwd=written)
 
