@@ -73,3 +73,11 @@ def test_names_of_jobs_differ(sessions):
     names = [each["session"] for each in sessions]
     assert len(names) == len(set(names))
     assert JOBS["run"]["name"] == "${{ matrix.session }}"
+
+
+def test_contributors_are_told_of_every_session():
+    command = [sys.executable, "-m", "nox", "--list"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    defined = set(re.findall(r"^[*-] (\S+)", listing, re.MULTILINE))
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == defined
