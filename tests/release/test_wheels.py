@@ -37,7 +37,7 @@ def test_a_wheel_holds_the_files_of_the_tree(package, dist):
 
 @each_package
 def test_a_wheel_has_no_tests(package, dist):
-    files = {path for path in wheel(package, dist) if not path.endswith(".tmpl")}  # `pruners new` writes tests
+    files = {path for path in wheel(package, dist) if not path.endswith(".tmpl")}  # of `pruners new`
     parts = re.compile(r"(^|/)(tests?/|conftest\.py$|test_[^/]*\.py$)")
     assert [path for path in files if parts.search(path)] == []
 
