@@ -153,6 +153,12 @@ def test_an_empty_folder_may_be_there_already_and_a_file_may_not(tmp_path):
     assert "exists already" in new("pruner", "y", "--into", tmp_path, status=2)
 
 
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    told = new("pruner", "x", "--into", tmp_path / "file" / "below", status=2)
+    assert "cannot be written to: Not a directory" in told
+
+
 def test_the_kinds_are_told(tmp_path):
     told = new("scheduler", "x", "--into", tmp_path, status=2)
     assert "'pruner', 'schedule', 'pattern', 'backend'" in told

@@ -41,6 +41,7 @@ class Smallest:
 def provide_pruners():
     yield pruners.PrunerSpec(
         name="smallest",
+        api=1,
         factory=Smallest,
         summary="smallest powers go first",
         paper="Han et al., NIPS 2015, arXiv:1506.02626",

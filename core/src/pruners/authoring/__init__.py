@@ -133,20 +133,24 @@ def write(plugin: NewPlugin, folder: Path) -> tuple[Path, ...]:
     Raises
     ------
     NewPluginError
-        If the name cannot be used, or `folder` exists and is not empty.
+        If the name cannot be used, `folder` exists and is not empty, or it cannot be written to.
     """
     plugin.check()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise NewPluginError(
             f"{str(folder)!r} exists already; nothing is overwritten. Give --into another folder"
         )
-    written = []
-    for path, text in render(plugin).items():
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
-        written.append(place)
-    return tuple(written)
+    files = render(plugin)
+    try:
+        return tuple(_write(folder / path, text) for path, text in files.items())
+    except OSError as error:
+        raise NewPluginError(f"{str(folder)!r} cannot be written to: {error.strerror}") from error
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def class_name(plugin: NewPlugin) -> str:
