@@ -29,6 +29,7 @@ TORCH = "backends/torch"
 CALLBACKS = [f"{TORCH}/src/pruners_torch/{name}.py" for name in ("lightning", "transformers")]
 MXNET = "backends/mxnet"
 CONFORMANCE = "tests/conformance"
+RESULTS = "build/conformance"  # what came of every check, a file for each framework
 WITH_DEMO = "core[demo]"
 PACKAGES = ["core", *PLUGINS, *BACKENDS, CONFORMANCE]
 ALGORITHMS = ["core", *PLUGINS, REFERENCE, CONFORMANCE]
@@ -191,6 +192,9 @@ def define_framework(backend: str) -> None:
         install(session, [core, *packages[1:]], *(PAGES if backend == MXNET else ()))
         if backend == TORCH:
             install_networks(session)
+        results = ROOT / RESULTS / f"{name}.jsonl"
+        results.unlink(missing_ok=True)
+        session.env["PRUNERS_CONFORMANCE_RESULTS"] = str(results)
         pytest(session, *tests_of(packages), "tests/matrix", *TESTS.get(backend, ()))
         doctests(session, backend, packages)
 
@@ -321,6 +325,14 @@ def zoo_mxnet(session: nox.Session) -> None:
     install(session, ["core", *PLUGINS, MXNET])
     page = ("--page", "docs/coverage-mxnet.md")
     session.run("python", "-m", "tests.zoo.gluon", *page, *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(python="3.11", reuse_venv=True)
+def conformance(session: nox.Session) -> None:
+    """Put what the sessions of the frameworks wrote about each check together in docs/conformance.json."""
+    install(session, ["core"])
+    found = sorted(str(path) for path in (ROOT / RESULTS).glob("*.jsonl"))
+    session.run("python", "docs/_hooks/conformance.py", *found)
 
 
 @nox.session(python="3.11", reuse_venv=True)

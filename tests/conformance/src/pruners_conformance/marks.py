@@ -11,6 +11,7 @@ from attrs import frozen
 from .catalogue import checks_for
 from .example import Example
 from .outcome import Check, agree, attempt
+from .recording import note
 from .subject import BackendCase, Case, Make, PatternCase, PrunerCase, SchedulerCase, Subject
 
 Failures = Mapping[str, str] | None
@@ -27,6 +28,7 @@ class Bound:
     def __call__(self) -> None:
         """Run the check."""
         record = attempt(self.check, self.case, self.expected)
+        note(self.case.subject, record)
         if record.status == "failed" and record.error is not None:
             raise record.error
         if record.status == "expected failure":
