@@ -243,6 +243,8 @@ def wheels(session: nox.Session) -> None:
     pytest(session, "docs/tutorial/pruners-smallest/tests", "tests/packaging")
     published = [f"tests/release/test_{each}.py" for each in ("versions", "workflow", "wheels")]
     pytest(session, *published, "--built", str(Path(pinned[1]).parent))
+    session.install(*pinned, "./docs/tutorial/pruners-mininet")
+    pytest(session, "docs/tutorial/pruners-mininet/tests")
 
 
 @nox.session(python="3.11", tags=["test"])
