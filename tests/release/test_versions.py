@@ -115,6 +115,7 @@ def test_one_command_writes_another_version_everywhere(tmp_path):
         assert all(each.specifier.contains("7.10.3") for each in asked_of_each_other(copy))
     assert '__version__ = "7.10.3"' in (root / "core/src/pruners/__init__.py").read_text()
     assert {version for _, version in shown(root)} == {"7.10.3"}
+    assert "pruners-conformance==7.10.*" in (root / "tests/conformance/README.md").read_text()
 
 
 def test_writing_the_present_version_changes_nothing(tmp_path):

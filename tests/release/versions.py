@@ -14,13 +14,13 @@ from pathlib import Path
 
 from .archives import ASKS, PUBLISHED, ROOT, project
 
-PAGES = ("README.md", "*/README.md", "plugins/*/README.md", "backends/*/README.md", "docs/**/*.md")
+PAGES = ("README.md", *(f"{each}/README.md" for each in PUBLISHED), "docs/**/*.md")
 RECORDS = ("docs/coverage*.md", "docs/examples/**/*.md")
 """Pages that say with which version something was measured."""
 
 _number = r"(\d+\.\d+\.\d+)"
 _static = re.compile(rf'^((?:__)?version(?:__)? = "){_number}(?=")', re.MULTILINE)
-_bounds = re.compile(r'(?<=")(pruners(?:-[\w-]+)?(?:\[[\w,]+\])?)(?:>=\d+\.\d+,<\d+\.\d+|==\d+\.\d+\.\*)')
+_bounds = re.compile(r'(?<=["`])(pruners(?:-[\w-]+)?(?:\[[\w,]+\])?)(?:>=\d+\.\d+,<\d+\.\d+|==\d+\.\d+\.\*)')
 
 
 def write(root: Path, version: str) -> list[Path]:
@@ -51,7 +51,7 @@ def pages(root: Path) -> list[Path]:
 
 def asked(text: str, version: str) -> str:
     """
-    Return a pyproject.toml that asks for packages of this repository of one minor version.
+    Return a text that asks for packages of this repository in one minor version.
 
     >>> asked('["pruners>=0.1,<0.2", "pruners-conformance==0.1.*", "numpy>=0.1,<0.2"]', "0.9.3")
     '["pruners>=0.9,<0.10", "pruners-conformance==0.9.*", "numpy>=0.1,<0.2"]'
@@ -75,7 +75,7 @@ def _rewritten(root: Path, version: str) -> Iterator[tuple[Path, str]]:
     yield module, _static.sub(rf"\g<1>{version}", module.read_text(), count=1)
     pattern = _shown(root)
     for page in pages(root):
-        yield page, pattern.sub(rf"\g<1>{version}", page.read_text())
+        yield page, asked(pattern.sub(rf"\g<1>{version}", page.read_text()), version)
 
 
 def _shown(root: Path) -> re.Pattern[str]:
