@@ -150,7 +150,8 @@ def clean(session: nox.Session, name: str, *install: str) -> str:
     folder = Path(session.virtualenv.location) / name
     session.run("python", "-m", "venv", "--clear", str(folder))
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
-    session.run(str(programs / "python"), "-m", "pip", "install", "--quiet", *install, external=True)
+    for command in (("install", "--quiet", *install), ("check",), ("freeze",)):  # shows from where each comes
+        session.run(str(programs / "python"), "-m", "pip", *command, external=True)
     return str(programs)
 
 
