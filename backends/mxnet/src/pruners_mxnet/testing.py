@@ -9,6 +9,7 @@ import numpy as np
 from mxnet.gluon import Block, Parameter, nn
 
 from ._arrays import BFLOAT16, memory, to_nd
+from ._layers import named
 
 _CONVOLUTIONS = {3: nn.Conv1D, 4: nn.Conv2D, 5: nn.Conv3D}
 
@@ -34,6 +35,11 @@ def model_from_arrays(arrays: Mapping[str, np.ndarray]) -> Block:
             parent = parent._children[part]
         setattr(parent, last, _layer(attribute, array))
     return model
+
+
+def parameters(model: Block) -> dict[str, mxnet.nd.NDArray]:
+    """Return the array of every parameter under every name it has in ``save_parameters``."""
+    return {name: parameter.list_data()[0] for name, (_, _, parameter) in named(model).items()}
 
 
 def _layer(attribute: str, array: np.ndarray) -> Block:
