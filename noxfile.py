@@ -148,10 +148,11 @@ def distribution(wheel: Path) -> str:
 def clean(session: nox.Session, name: str, *install: str) -> str:
     """Make an environment that no other session has touched, and install into it; return its programs."""
     folder = Path(session.virtualenv.location) / name
-    session.run("python", "-m", "venv", "--clear", str(folder))
+    session.run("python", "-m", "venv", "--clear", "--without-pip", str(folder))
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
+    pip = ("python", "-m", "pip", "--python", str(programs / "python"))  # Python's own may be too old
     for command in (("install", "--quiet", *install), ("check",), ("freeze",)):  # shows from where each comes
-        session.run(str(programs / "python"), "-m", "pip", *command, external=True)
+        session.run(*pip, *command)
     return str(programs)
 
 
