@@ -30,6 +30,8 @@ OPTIONAL: Mapping[str, tuple[type, str]] = {
     "adjusts": (pruners.Adjusts, "repairs what remains after a removal"),
     "prepares": (pruners.Prepares, "measures once, before anything is pruned"),
 }
+TITLES = ("Pruners of weights", "Pruners of channels", "Schedules", "Patterns")
+_DOI = re.compile(r"doi:(10\.\S+)")
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 _CITATION = re.compile(r" \[\d+\]_")
 _SENTENCE = re.compile(r"(?:`[^`]*`|[^`])*?\.(?=\s|$)")
@@ -41,9 +43,9 @@ def facts(name: str, results: conformance.Results) -> str:
     plugin = pruners.installed().find(kind, name)
     factory = load(plugin)
     written = NumpyDocString(inspect.getdoc(factory) or "")
-    parts = [
-        "| | |\n|---|---|\n" + "\n".join(f"| {label} | {what} |" for label, what in _rows(plugin, results))
-    ]
+    rows = [f"| {name} | {plugin.spec.summary} |", "|---|---|"]
+    rows += [f"| {label} | {what} |" for label, what in _rows(plugin, results)]
+    parts = ["\n".join(rows)]
     formula = "\n".join(written["Extended Summary"]).strip()
     if formula:
         parts.append("**Formula.** " + to_markdown(_CITATION.sub("", formula)))
@@ -66,7 +68,6 @@ def _kind_of(name: str) -> Any:
 def _rows(plugin: pruners.Plugin, results: conformance.Results) -> Iterator[tuple[str, str]]:
     spec = plugin.spec
     yield "kind", _kind_in_words(plugin)
-    yield "what it does", spec.summary
     others = [
         f"`{each.name}`"
         for each in pruners.installed().plugins
@@ -75,9 +76,10 @@ def _rows(plugin: pruners.Plugin, results: conformance.Results) -> Iterator[tupl
     if others:
         yield "also called", ", ".join(others)
     yield "package", f"`{plugin.distribution}` {plugin.version}"
-    yield "install", f"`pip install {plugin.distribution}`"
+    folder = f"./plugins/{plugin.distribution.removeprefix('pruners-')}"
+    yield "install", f"`pip install {plugin.distribution}`, or from a clone `pip install {folder}`"
     if spec.paper:
-        yield "paper", _ARXIV.sub(r"[arXiv:\1](https://arxiv.org/abs/\1)", spec.paper)
+        yield "paper", linked(spec.paper)
     if plugin.kind == "pruner":
         yield "looks at", looks_at(spec.needs)
         also = [words for protocol, words in OPTIONAL.values() if isinstance(load(plugin)(), protocol)]
@@ -153,17 +155,33 @@ def _options(factory: Any, parameters: Iterable[Any]) -> str:
 
 
 def _code_of(kind: str) -> str:
-    return ", ".join(f"`{each.strip()}`" for each in kind.strip("{}").split(",")) if "{" in kind else kind
+    """Return a type of numpydoc as Markdown: a choice without its braces, its values as code."""
+    return re.sub(r'"[^"]*"', r"`\g<0>`", kind.replace("{", "").replace("}", ""))
+
+
+def linked(paper: str) -> str:
+    """Return the name of a paper with a link to it."""
+    paper = _ARXIV.sub(r"[arXiv:\1](https://arxiv.org/abs/\1)", paper)
+    return _DOI.sub(r"[doi:\1](https://doi.org/\1)", paper)
 
 
 def index() -> str:
-    """Return the table of all plugins."""
-    rows = ["| kind | name | what it does | looks at | paper |", "|---|---|---|---|---|"]
-    for kind in ("pruner", "schedule", "pattern"):
-        found = [pruners.installed().find(kind, name) for each, name in PACKAGES if each == kind]
-        for plugin in sorted(found, key=lambda each: ("of weights" not in _kind_in_words(each), each.name)):
-            needs = looks_at(plugin.spec.needs) if kind == "pruner" else ""
-            paper = _ARXIV.sub(r"[arXiv:\1](https://arxiv.org/abs/\1)", plugin.spec.paper)
-            link = f"[{plugin.name}]({page(kind, plugin.name)})"
-            rows.append(f"| {_kind_in_words(plugin)} | {link} | {plugin.spec.summary} | {needs} | {paper} |")
-    return "\n".join(rows)
+    """Return a table of all plugins for each kind."""
+    groups: dict[str, list[pruners.Plugin]] = {title: [] for title in TITLES}
+    for kind, name in PACKAGES:
+        if kind != "backend":
+            plugin = pruners.installed().find(kind, name)
+            of = f" of {load(plugin)().unit}s" if kind == "pruner" else ""
+            groups[f"{kind.capitalize()}s{of}"].append(plugin)
+    return "\n\n".join(f"## {title}\n\n{_index_of(found)}" for title, found in groups.items())
+
+
+def _index_of(found: list[pruners.Plugin]) -> str:
+    pruner = found[0].kind == "pruner"
+    names = ["name", "what it does", *["looks at"] * pruner, "paper"]
+    rows = [names, ["---"] * len(names)]
+    for plugin in found:
+        needs = [looks_at(plugin.spec.needs)] if pruner else []
+        name = f"[{plugin.name}]({page(plugin.kind, plugin.name)})"
+        rows.append([name, plugin.spec.summary, *needs, linked(plugin.spec.paper)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

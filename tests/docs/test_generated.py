@@ -194,6 +194,7 @@ def test_the_index_lists_every_plugin(hooks):
     shown = hooks["generated"].fill("<!-- plugins -->")
     for kind, name in ALGORITHMS:
         assert f"| [{name}]({hooks['facts'].page(kind, name)}) |" in shown
+    assert "[doi:10.1145/3289602.3293898](https://doi.org/10.1145/3289602.3293898)" in shown
     assert "<!-- plugins -->" in (ROOT / "docs/plugins/index.md").read_text()
 
 
@@ -212,7 +213,7 @@ def test_measurements_are_the_newest(hooks, tmp_path):
         ]
         (tmp_path / f"channels-{date}.json").write_text(json.dumps({**about, "date": date, "figures": runs}))
     shown = table("fpgm", tmp_path)
-    assert "| **fpgm** | 50.0 | 1,000 | 90.0 | 10.0 (10.0 to 10.0) | 75.0 (75.0 to 75.0) | 1 |" in shown
+    assert "| **fpgm** | 50.0 | 1,000 | 90.0 | 10.0 (10.0 to 10.0) | 75.0 (75.0 to 75.0) |" in shown
     assert "P, S, one thread; torch 2; 2026-01-02." in shown
     assert table("apoz", tmp_path) == ""
     assert table("level", tmp_path) == ""
