@@ -12,6 +12,7 @@ import pytest
 def place(tmp_path, monkeypatch):
     """An empty working directory; the path, loaded modules and plugins are put back afterwards."""
     import pruners
+    from pruners import registry
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
@@ -24,3 +25,4 @@ def place(tmp_path, monkeypatch):
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
     pruners.installed.cache_clear()
+    registry._backend.cache_clear()  # or a page written again would meet the backend of before

@@ -1,4 +1,4 @@
-"""A framework of one file: dense layers with a ReLU between them, their gradients, an optimizer."""
+"""A framework of one file: dense layers, a ReLU between them, an optimizer."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ class Network:
         return list(self.outputs(x).values())[-1]
 
     def runs(self, x):
-        """Yield ``(name, x, z)``: a weight, the batch it meets, and what it makes of it before the ReLU."""
+        """Yield ``(name, x, z)``: a weight, the batch it meets, its output before the ReLU."""
         for name, weight in self.parameters.items():
             if weight.ndim == 2:
                 z = x @ weight + self.parameters.get(f"{name}.bias", 0)
@@ -25,7 +25,7 @@ class Network:
         return {name: z for name, _, z in self.runs(x)}
 
     def gradients(self, x, slope):
-        """Return the gradient of every parameter, given the slope of the loss at the last output."""
+        """Return all gradients, given the slope of the loss at the last output."""
         found = {}
         for name, entered, _ in reversed(list(self.runs(x))):
             found[name] = entered.T @ slope
@@ -35,11 +35,11 @@ class Network:
 
 
 class Momentum:
-    """Gradient descent with momentum; functions in `after_step` are called after every step."""
+    """Descent with momentum; functions in `after_step` are called after each step."""
 
     def __init__(self, network, rate=0.1, momentum=0.9):
         self.network, self.rate, self.momentum = network, rate, momentum
-        self.velocity = {name: np.zeros_like(array) for name, array in network.parameters.items()}
+        self.velocity = {name: 0 * array for name, array in network.parameters.items()}
         self.after_step = []
 
     def step(self, gradients):
