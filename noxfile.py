@@ -126,6 +126,7 @@ def lowest(package: str) -> dict[str, str]:
 def build_wheels(session: nox.Session, packages: list[str] = PACKAGES) -> str:
     """Build packages; return a file of constraints, so that none of these is taken from elsewhere."""
     dist = Path(session.virtualenv.location).resolve() / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
     session.install(*BUILD)
     for package in packages:
         pip = ("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(dist))
