@@ -165,7 +165,10 @@ def test_hostile_headers_are_refused(folder, good, changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "has format 2, this version reads 1.*update pruners"),
+        ({"format": 3}, "has format 3, this version reads 1 and 2.*update pruners"),
+        ({"format": 2}, "format 2, and no other, has an entry 'packed'"),
+        ({"format": True}, "has format True"),
+        ({"packed": {}}, "format 2, and no other, has an entry 'packed'"),
         ({"format": ...}, "has format None"),
         ({"form": "graph"}, "in the form 'graph', a whole program"),
         ({"backend": "torch"}, "from a model of 'torch'; this is one of 'numpy'"),

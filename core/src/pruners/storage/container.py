@@ -1,15 +1,16 @@
 """The safetensors container: a JSON header and the tensors' bytes, nothing else.
 
 Not through the safetensors library, whose NumPy part has no float8, and no bfloat16 in its older
-versions, and wants the whole model in host memory to write it. Files are the same. They are read,
-not mapped: each tensor goes straight to where it stays, and a file that is cut short meanwhile is
-an error and not the end of the process.
+versions, and wants the whole model in host memory to write it. Files are the same. They are read
+and not mapped unless asked for: each tensor goes straight to where it stays, and a file that is cut
+short meanwhile is an error and not the end of the process.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import mmap
 import os
 import reprlib
 import zlib
@@ -125,9 +126,9 @@ class Container:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[Container]:
+def reading(path: Path, *, mapped: bool = False) -> Iterator[Container]:
     """
-    Open a safetensors file; its tensors can be read until the context ends.
+    Open a safetensors file; its tensors can be read until the context ends, if mapped as long as they live.
 
     Raises
     ------
@@ -141,10 +142,10 @@ def reading(path: Path) -> Iterator[Container]:
     except OSError as error:
         raise StateError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
     with file:
-        yield _open(path, file)
+        yield _open(path, file, mapped)
 
 
-def _open(path: Path, file: BinaryIO) -> Container:
+def _open(path: Path, file: BinaryIO, mapped: bool) -> Container:
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(_PREFIX), "little")
     if size < _PREFIX or length > min(size - _PREFIX, LONGEST_HEADER):
@@ -156,8 +157,9 @@ def _open(path: Path, file: BinaryIO) -> Container:
     begin = _PREFIX + length
     places = {name: _place(path, name, entry) for name, entry in header.items()}
     _check_cover(path, places, size - begin)
+    data = _mapped(path, file) if mapped else None
     tensors = {
-        name: StoredTensor(dtype, shape, _reader(path, file, name, begin + first, last - first))
+        name: StoredTensor(dtype, shape, _reader(path, file, data, name, begin + first, last - first))
         for name, (dtype, shape, first, last) in places.items()
     }
     return Container(path, metadata, tensors)
@@ -224,8 +226,20 @@ def _check_cover(path: Path, places: Mapping[str, tuple[str, Any, int, int]], si
         raise damaged(path, f"its tensors need {end} bytes of data, it has {size}")
 
 
-def _reader(path: Path, file: BinaryIO, name: str, begin: int, count: int) -> Callable[[], np.ndarray]:
+def _mapped(path: Path, file: BinaryIO) -> np.ndarray:
+    """Return the file's bytes, read-only; the mapping goes with the last view of them."""
+    try:
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    except OSError as error:
+        raise StateError(f"{str(path)!r} cannot be mapped: {error.strerror or error}") from error
+
+
+def _reader(
+    path: Path, file: BinaryIO, mapped: np.ndarray | None, name: str, begin: int, count: int
+) -> Callable[[], np.ndarray]:
     def read() -> np.ndarray:
+        if mapped is not None:
+            return mapped[begin : begin + count]
         data = np.empty(count, np.uint8)
         try:
             file.seek(begin)

@@ -13,9 +13,12 @@ from attrs import evolve, field, frozen
 from ..errors import StateError
 from ..structure.plan import Kept
 from .container import Checksums, Container, are_lengths, checksum, damaged, is_length, parse, quoted
+from .packing import Packed, Shapes, read_packed, unpack
 from .tensors import Sizes, StoredTensor
 
 FORMAT = 1
+PACKED_FORMAT = 2
+"""Of files with packed tensors."""
 KEY = "pruners"
 """Where the manifest is in the file's metadata; its own checksum is beside it."""
 SUM_KEY = "pruners.crc32"
@@ -27,17 +30,19 @@ class Manifest:
     """
     What a file says about its model, beside the tensors.
 
-    As JSON in the header's metadata under `KEY`: ``format`` (1), ``pruners`` (the version that wrote
-    it), ``backend``, ``form``, and the fields below; ``tensors`` repeats type and shape and adds a
-    checksum; ``kept`` lists each set of indices once and names them by number.
+    As JSON in the header's metadata under `KEY`: ``format`` (1, or 2 with packed tensors), ``pruners``
+    (the version that wrote it), ``backend``, ``form``, and the fields below; ``tensors`` repeats type
+    and shape and adds a checksum; ``kept`` lists each set of indices once and names them by number.
     """
 
     backend: str
     form: str = "module"
     """ "module": the tensors and integers of the user's own module; "graph": a whole program."""
-    tensors: Mapping[str, tuple[str, tuple[int, ...]]] = field(factory=dict)
-    """Type and shape of each."""
+    tensors: Shapes = field(factory=dict)
+    """Type and shape of each tensor in the file."""
     checksums: Checksums = field(factory=dict)
+    packed: Mapping[str, Packed] = field(factory=dict)
+    """The model's tensors that are two tensors in the file."""
     aliases: Mapping[str, str] = field(factory=dict)
     """Other names of tied tensors -> the name they are stored under."""
     transient: Mapping[str, tuple[int, ...]] = field(factory=dict)
@@ -49,12 +54,19 @@ class Manifest:
     program: Mapping[str, Any] = field(factory=dict)
     """What a program computes, in the words of its backend; not there for a module."""
 
+    @property
+    def shapes(self) -> Shapes:
+        """Type and shape of each of the model's tensors, packed or not."""
+        parts = {part for name, each in self.packed.items() for part in each.parts(name)}
+        plain = {name: shape for name, shape in self.tensors.items() if name not in parts}
+        return {**plain, **{name: (each.dtype, each.shape) for name, each in self.packed.items()}}
+
     def to_metadata(self, checksums: Checksums, version: str) -> dict[str, str]:
         """Return the texts for the file's header."""
         sets, kept = _pack(self.kept)
         text = json.dumps(
             {
-                "format": FORMAT,
+                "format": PACKED_FORMAT if self.packed else FORMAT,
                 "pruners": version,
                 "backend": self.backend,
                 "form": self.form,
@@ -62,6 +74,7 @@ class Manifest:
                     name: {"dtype": dtype, "shape": list(shape), "crc32": checksums[name]}
                     for name, (dtype, shape) in self.tensors.items()
                 },
+                **({"packed": _entries(self.packed)} if self.packed else {}),
                 "aliases": dict(self.aliases),
                 "transient": {name: list(shape) for name, shape in self.transient.items()},
                 "sizes": {module: dict(values) for module, values in self.sizes.items() if values},
@@ -95,9 +108,12 @@ class Manifest:
             raise damaged(file.path, "its manifest lists other tensors than its header")
         return found
 
-    def checked(self, file: Container) -> dict[str, StoredTensor]:
-        """Return the file's tensors, each of which is held against its checksum when it is read."""
-        return {name: self._checked(file.path, name, tensor) for name, tensor in file.tensors.items()}
+    def checked(self, file: Container, *, check: bool = True) -> dict[str, StoredTensor]:
+        """Return the model's tensors, each of which is held against its checksum when it is read."""
+        stored = file.tensors
+        if check:
+            stored = {name: self._checked(file.path, name, tensor) for name, tensor in stored.items()}
+        return unpack(file.path, stored, self.packed)
 
     def _checked(self, path: Path, name: str, tensor: StoredTensor) -> StoredTensor:
         def read() -> np.ndarray:
@@ -107,6 +123,10 @@ class Manifest:
             return data
 
         return evolve(tensor, read=read)
+
+
+def _entries(packed: Mapping[str, Packed]) -> dict[str, Any]:
+    return {name: each.entry() for name, each in packed.items()}
 
 
 def _pack(kept: Kept) -> tuple[list[list[int]], dict[str, dict[str, int]]]:
@@ -125,29 +145,35 @@ def _pack(kept: Kept) -> tuple[list[list[int]], dict[str, dict[str, int]]]:
 
 
 def _read(path: Path, value: Mapping[str, Any]) -> Manifest:
-    if value.get("format") != FORMAT:
+    if type(value.get("format")) is not int or value["format"] not in (FORMAT, PACKED_FORMAT):
         raise StateError(
-            f"{str(path)!r} has format {quoted(value.get('format'))}, this version reads {FORMAT}; "
+            f"{str(path)!r} has format {quoted(value.get('format'))}, "
+            f"this version reads {FORMAT} and {PACKED_FORMAT}; "
             f"pruners {quoted(value.get('pruners'))} wrote it: update pruners"
         )
     try:
         tensors = {
             name: (_text(each["dtype"]), _lengths(each["shape"])) for name, each in _items(value, "tensors")
         }
+        if ("packed" in value) != (value["format"] == PACKED_FORMAT):
+            raise ValueError(f"format {PACKED_FORMAT}, and no other, has an entry 'packed'")
+        packed = read_packed(dict(_items(value, "packed")), tensors) if "packed" in value else {}
         found = Manifest(
             backend=_text(value["backend"]),
             form=_text(value["form"]),
             tensors=tensors,
             checksums={name: _text(each["crc32"]) for name, each in _items(value, "tensors")},
+            packed=packed,
             aliases={name: _text(first) for name, first in _items(value, "aliases")},
             transient={name: _lengths(shape) for name, shape in _items(value, "transient")},
             sizes={module: _integers(values) for module, values in _items(value, "sizes")},
-            kept=_unpack(value["kept"], tensors),
             program=dict(_items(value, "program")) if "program" in value else {},
         )
+        found = evolve(found, kept=_unpack(value["kept"], found.shapes))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise damaged(path, f"its manifest is wrong: {type(error).__name__}: {quoted(str(error))}") from error
-    unknown = [name for name, first in found.aliases.items() if first not in tensors or name in tensors]
+    names = found.shapes
+    unknown = [name for name, first in found.aliases.items() if first not in names or name in names]
     if unknown:
         raise damaged(path, f"its manifest ties {quoted(unknown[0])} to no tensor")
     return found
@@ -186,7 +212,7 @@ def _integer(value: Any) -> int:
     return value
 
 
-def _unpack(value: Mapping[str, Any], tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> Kept:
+def _unpack(value: Mapping[str, Any], tensors: Shapes) -> Kept:
     sets = [_indices(each) for each in value["sets"]]
     kept: dict[str, dict[int, np.ndarray]] = {}
     for name, axes in _items(value, "parameters"):

@@ -16,12 +16,13 @@ from ..structure import history
 from .container import reading, write
 from .fitting import Fit
 from .manifest import Manifest
+from .packing import pack
 from .tensors import to_array
 
 SUFFIX = ".safetensors"
 
 
-def save(model: Any, path: str | os.PathLike[str]) -> None:
+def save(model: Any, path: str | os.PathLike[str], *, sparse: bool = False) -> None:
     """
     Write a model's values and its structure to one safetensors file.
 
@@ -37,6 +38,10 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     path : str or path-like
         Where to write; ends in ".safetensors". A file that is there is replaced once the new one
         is complete.
+    sparse : bool, default False
+        Whether to leave zeros out: each tensor is stored as whichever is smallest, one bit per
+        weight and the values, indices and values of groups (N:M, banks), or as it is. `load` needs not
+        be told. Other readers of safetensors then see packed tensors under names of their own.
 
     Raises
     ------
@@ -51,8 +56,12 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     Notes
     -----
     Values are kept bit for bit: types, -0.0, the payloads of NaN. A tensor with several names is
-    stored once. One tensor at a time is copied to host memory. Buffers that the framework leaves
-    out of a model's state are stored where a removal has cut them.
+    stored once. One tensor at a time is copied to host memory, twice with ``sparse=True``. Buffers that
+    the framework leaves out of a model's state are stored where a removal has cut them.
+
+    A sparse file has 1 bit per weight and the values: float32 weights take 0.53 bytes at 90 %
+    zeros, 0.33 at 95 %. A tensor that would not save 512 bytes stays as it is. A zero is an element
+    of zero bits; -0.0 is a value. The page on the format has everything a reader needs.
 
     Examples
     --------
@@ -71,18 +80,19 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     kept = history.kept_of(opened.root)
     left_out = state.transient - kept.keys() if state.form == "module" else frozenset()
     tensors = {name: tensor for name, tensor in state.tensors.items() if name not in left_out}
-    shapes = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
+    stored, packed = pack(tensors) if sparse else (tensors, {})
     manifest = Manifest(
         backend=backend,
         form=state.form,
         program=state.program,
-        tensors=shapes,
+        tensors={name: (tensor.dtype, tensor.shape) for name, tensor in stored.items()},
+        packed=packed,
         aliases={name: first for name, first in state.aliases.items() if first in tensors},
         transient={name: state.tensors[name].shape for name in sorted(left_out)},
         sizes=state.sizes,
         kept={name: axes for name, axes in kept.items() if name in tensors},
     )
-    write(target, tensors, lambda sums: {**state.tags, **manifest.to_metadata(sums, __version__)})
+    write(target, stored, lambda sums: {**state.tags, **manifest.to_metadata(sums, __version__)})
 
 
 def load(model: Any, path: str | os.PathLike[str], *, strict: bool = True) -> Any:
@@ -118,9 +128,10 @@ def load(model: Any, path: str | os.PathLike[str], *, strict: bool = True) -> An
 
     Notes
     -----
-    Nothing in the file is executed, and the memory asked for is bounded by the file's length. Every
-    bit is held against a checksum, which finds damage, not forgery. Values get the types of the
-    file, and stay on the device where the model's were. An optimizer made before may hold state
+    Nothing in the file is executed, and the memory asked for is bounded by the file's length, for
+    packed tensors by 256 times theirs. Every bit is held against a checksum, which finds damage, not
+    forgery. Values get the types of the file, and stay on the device where the model's were. An
+    optimizer made before may hold state
     of the old sizes: make it afterwards.
 
     Examples

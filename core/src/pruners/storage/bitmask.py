@@ -1,0 +1,76 @@
+"""A tensor as one bit per element and the elements that are not zero."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+_CHUNK = 1 << 18
+"""Elements at a time: what is made of them stays in the processor's cache."""
+
+
+@frozen
+class Bitmask:
+    """
+    Where the elements that are not zero lie, one bit for each element of the tensor.
+
+    Element i has bit i % 8, the lowest first, of byte i // 8. An element is zero where all of its
+    bits are: -0.0 is not.
+    """
+
+    elements: int
+    """Of the whole tensor."""
+    count: int
+    """Of them that are stored."""
+    name = "bitmask"
+    part = "mask"
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What the manifest says besides the pattern's name."""
+        return {}
+
+    @property
+    def index_shape(self) -> tuple[int, ...]:
+        """Shape of the index, in bytes."""
+        return (-(-self.elements // 8),)
+
+    def index(self, bits: np.ndarray) -> np.ndarray:
+        """Return where elements lie, uint8 of `index_shape`; `bits` are unsigned integers (elements,)."""
+        return np.packbits(bits != 0, bitorder="little")
+
+    def pick(self, bits: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """Return the stored elements (count,); raise `ValueError` where `index` is not that of `bits`."""
+        values = np.empty(self.count, bits.dtype)
+        end = 0
+        for first in range(0, self.elements, _CHUNK):
+            part = bits[first : first + _CHUNK]
+            mask = part != 0
+            if not np.array_equal(np.packbits(mask, bitorder="little"), self._of(index, first)):
+                raise ValueError("other elements are zero than before")
+            begin, end = end, end + int(np.count_nonzero(mask))
+            np.compress(mask, part, out=values[begin:end])
+        return values
+
+    def place(self, index: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
+        """Write the stored elements into zeros (elements,); raise `ValueError` where they do not fit."""
+        end = 0
+        for first in range(0, self.elements, _CHUNK):
+            part = out[first : first + _CHUNK]
+            packed = self._of(index, first)
+            mask = np.unpackbits(packed, count=len(part), bitorder="little").view(np.bool_)
+            begin, end = end, end + int(np.count_nonzero(mask))
+            if end > self.count:
+                break
+            part[mask] = values[begin:end]
+        if end != self.count:
+            more = "more than " if end > self.count else ""
+            raise ValueError(f"its mask has {more}{min(end, self.count)} bits set for {self.count} values")
+        if self.elements % 8 and index[-1] >> self.elements % 8:
+            raise ValueError("its mask has bits set behind the last element")
+
+    @staticmethod
+    def _of(index: np.ndarray, first: int) -> np.ndarray:
+        return index[first // 8 : (first + _CHUNK) // 8]

@@ -1,0 +1,186 @@
+"""A tensor whose groups keep equally many elements, N:M and banks: where in its group each one lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+LARGEST = 256
+"""Elements of a group; a lane fits in a byte."""
+_CHUNK = 1 << 18
+
+
+@frozen
+class Groups:
+    """
+    Where the kept elements lie in their groups, with as few bits each as a group needs.
+
+    The tensor is seen as (outer, length, step), step fastest, and each run of `length` is cut into
+    groups of `size`; the last one may be shorter. Groups are numbered with step fastest, then the
+    place in the run, then outer. Each stores `keep` elements, in rising order: those that are not zero and,
+    where they are fewer, the first zeros, which may lie behind the end of a shorter group. Row j of the
+    index has bit j of every lane, eight lanes to a byte, the lowest bit first.
+    """
+
+    elements: int
+    """Of the whole tensor."""
+    size: int
+    """Of a group: a power of two, 2 to 256."""
+    keep: int
+    """Elements of a group that are stored, 1 to size - 1."""
+    length: int
+    """Of a run that is cut into groups, at least `size`."""
+    step: int
+    """From an element of a run to the next."""
+    name = "groups"
+    part = "lanes"
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What the manifest says besides the pattern's name."""
+        return {"size": self.size, "keep": self.keep, "length": self.length, "step": self.step}
+
+    @property
+    def blocks(self) -> int:
+        """Groups of a run."""
+        return -(-self.length // self.size)
+
+    @property
+    def groups(self) -> int:
+        """Groups of the tensor."""
+        return self.elements // self.length * self.blocks
+
+    @property
+    def count(self) -> int:
+        """Elements that are stored."""
+        return self.groups * self.keep
+
+    @property
+    def index_shape(self) -> tuple[int, ...]:
+        """Shape of the index, in bytes."""
+        return ((self.size - 1).bit_length(), -(-self.count // 8))
+
+    def index(self, bits: np.ndarray) -> np.ndarray:
+        """Return where elements lie, uint8 of `index_shape`; `bits` are unsigned integers (elements,)."""
+        return self._planes(np.concatenate([lanes for lanes, _ in self._parts(bits)]))
+
+    def pick(self, bits: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """Return the stored elements (count,); raise `ValueError` where `index` is not that of `bits`."""
+        lanes, values = zip(*self._parts(bits), strict=True)
+        if not np.array_equal(self._planes(np.concatenate(lanes)), index):
+            raise ValueError("other elements are zero than before")
+        return np.concatenate(values)
+
+    def _parts(self, bits: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield lanes and values of some outer rows at a time."""
+        row = self.length * self.step
+        share = max(1, _CHUNK // row) * row
+        for first in range(0, self.elements, share):
+            grouped = self._grouped(bits[first : first + share])
+            mask = self._filled(grouped != 0)
+            lanes = np.flatnonzero(mask) & (self.size - 1)
+            yield lanes.astype(np.uint8), grouped[mask]
+
+    def _grouped(self, bits: np.ndarray) -> np.ndarray:
+        """Return whole rows as (group, lane)."""
+        rows = bits.reshape(-1, self.length, self.step)
+        missing = self.blocks * self.size - self.length
+        if missing:
+            rows = np.pad(rows, ((0, 0), (0, missing), (0, 0)))
+        blocks = rows.reshape(-1, self.blocks, self.size, self.step)
+        return np.moveaxis(blocks, 2, -1).reshape(-1, self.size)
+
+    def _filled(self, mask: np.ndarray) -> np.ndarray:
+        """Return the mask (group, lane) with the first zeros added where a group has too few others."""
+        missing = self.keep - np.count_nonzero(mask, axis=1)
+        if (missing < 0).any():
+            raise ValueError("other elements are zero than before")
+        short = np.flatnonzero(missing)
+        if len(short):
+            zeros = ~mask[short]
+            mask[short] |= zeros & (np.cumsum(zeros, axis=1) <= missing[short, None])
+        return mask
+
+    def _planes(self, lanes: np.ndarray) -> np.ndarray:
+        rows = [np.packbits(lanes >> bit & 1, bitorder="little") for bit in range(self.index_shape[0])]
+        return np.stack(rows)
+
+    def place(self, index: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
+        """Write the stored elements into zeros (elements,); raise `ValueError` where they do not fit."""
+        planes = index.reshape(self.index_shape)
+        if self.count % 8 and (planes[:, -1] >> self.count % 8).any():
+            raise ValueError("its lanes have bits set behind the last one")
+        groups = max(8, _CHUNK // self.size // 8 * 8)
+        for first in range(0, self.groups, groups):
+            last = min(first + groups, self.groups)
+            part = slice(first * self.keep, last * self.keep)
+            lanes = self._lanes(planes, part).reshape(-1, self.keep)
+            if (lanes[:, 1:] <= lanes[:, :-1]).any():
+                raise ValueError("the lanes of a group do not rise")
+            self._place(np.arange(first, last), lanes, values[part].reshape(lanes.shape), out)
+
+    def _lanes(self, planes: np.ndarray, part: slice) -> np.ndarray:
+        """Return lanes, uint8; `part` begins at a multiple of eight."""
+        count = part.stop - part.start
+        lanes = np.zeros(count, np.uint8)
+        for bit, plane in enumerate(planes[:, part.start // 8 : -(-part.stop // 8)]):
+            lanes |= np.unpackbits(plane, count=count, bitorder="little") << np.uint8(bit)
+        return lanes
+
+    def _place(self, numbers: np.ndarray, lanes: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
+        """Write some groups, by their numbers."""
+        rows, shift = np.divmod(numbers, self.step)
+        outer, block = np.divmod(rows, self.blocks)
+        first = (outer * self.length + block * self.size) * self.step + shift
+        places = first[:, None] + lanes * np.int64(self.step)
+        if not self.length % self.size:
+            out[places] = values
+            return
+        inside = (block * self.size)[:, None] + lanes < self.length
+        if values[~inside].any():
+            raise ValueError("a value lies behind the end of its run")
+        out[places[inside]] = values[inside]
+
+
+def checked(elements: int, size: int, keep: int, length: int, step: int) -> Groups:
+    """Return groups, or raise `ValueError` where a tensor cannot be cut into them."""
+    found = Groups(elements, size, keep, length, step)
+    if not 2 <= size <= min(LARGEST, length) or size & (size - 1) or not 1 <= keep < size:
+        raise ValueError(f"no groups keep {keep} of {size} in runs of {length}")
+    if step < 1 or elements % (length * step) or not elements:
+        raise ValueError(f"{elements} elements are no runs of {length} with step {step}")
+    return found
+
+
+def largest(rows: np.ndarray) -> dict[int, int]:
+    """Return the most elements that a group holds, by the size of groups, of a mask (outer, length, step)."""
+    found = {}
+    counts, size = rows.view(np.uint8), 1
+    while 2 * size <= min(LARGEST, rows.shape[1]):
+        size *= 2
+        if counts.shape[1] % 2:
+            counts = np.pad(counts, ((0, 0), (0, 1), (0, 0)))
+        wide = np.uint16 if size == LARGEST else np.uint8
+        counts = np.add(counts[:, ::2], counts[:, 1::2], dtype=wide)
+        found[size] = int(counts.max())
+    return found
+
+
+def bytes_of(elements: int, width: int, size: int, keep: int, length: int) -> int:
+    """Return what groups take in a file."""
+    count = elements // length * -(-length // size) * keep
+    return count * width + (size - 1).bit_length() * -(-count // 8)
+
+
+def runs(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Yield (length, step) of every axis that can be cut, whole and as eight interleaved ones."""
+    step = 1
+    for length in reversed(shape):
+        if length >= 2:
+            yield length, step
+        if not length % 8 and length >= 16:
+            yield length // 8, step * 8
+        step *= length
