@@ -18,7 +18,9 @@ _CODE = re.compile(r"``(.+?)``", re.DOTALL)
 
 def to_markdown(text: str) -> str:
     """Return a docstring with its formulas as MathML, which browsers draw without a script."""
-    text = _BLOCK.sub(lambda match: f"\n{_mathml(match['formula'], 'block')}\n\n", text)
+    text = _BLOCK.sub(
+        lambda match: f'\n<div class="formula">{_mathml(match["formula"], "block")}</div>\n\n', text
+    )
     # In a span, or Markdown takes a line that begins with a formula for a block of HTML.
     text = _INLINE.sub(lambda match: f"<span>{_mathml(match[1], 'inline')}</span>", text)
     # What is not in a signature would be called required, and the first of several choices the default.
