@@ -126,7 +126,7 @@ def test_the_worst_of_several_runs_counts(conformance, order):
 
 
 def test_what_is_no_plugins_own_test_is_left_out(conformance):
-    made_up = line(outcome="failed", test="tests/conformance/tests/test_recording.py::test")
+    made_up = line(outcome="failed", test="tests/conformance/tests/promises/test_recording.py::test")
     assert conformance.merge([line(), made_up]).cell("torch", "pruner", "fpgm") == "passed 1"
 
 
