@@ -9,6 +9,8 @@ from attrs import frozen
 
 _CHUNK = 1 << 18
 """Elements at a time: what is made of them stays in the processor's cache."""
+_ONES = _CHUNK // 8
+"""Set bits in front of them: NumPy finds indices twice as fast where more than a tenth are set."""
 
 
 @frozen
@@ -57,14 +59,16 @@ class Bitmask:
     def place(self, index: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
         """Write the stored elements into zeros (elements,); raise `ValueError` where they do not fit."""
         end = 0
+        mask = np.ones(_ONES + _CHUNK, np.bool_)
         for first in range(0, self.elements, _CHUNK):
             part = out[first : first + _CHUNK]
             packed = self._of(index, first)
-            mask = np.unpackbits(packed, count=len(part), bitorder="little").view(np.bool_)
-            begin, end = end, end + int(np.count_nonzero(mask))
+            mask[_ONES : _ONES + len(part)] = np.unpackbits(packed, count=len(part), bitorder="little")
+            places = np.flatnonzero(mask[: _ONES + len(part)])[_ONES:] - _ONES
+            begin, end = end, end + len(places)
             if end > self.count:
                 break
-            part[mask] = values[begin:end]
+            part[places] = values[begin:end]
         if end != self.count:
             more = "more than " if end > self.count else ""
             raise ValueError(f"its mask has {more}{min(end, self.count)} bits set for {self.count} values")
