@@ -9,13 +9,14 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from pruners import ProofError
+from pruners.structure.comparing import Comparison
 from pruners.structure.plan import Coordinates, Proof
 from pruners.structure.program import NONE, Program
 
 from ..lending import lent, parameters
 from ..tracing.graph import Graph, Recording
 from .blaming import culprit
-from .comparing import Comparison
+from .comparing import difference
 from .norms import Norm, norms
 from .pieces import Piece
 from .reference import asked_types, run_masked, smaller
@@ -141,7 +142,7 @@ class Trial:
         if len(found) != len(evidence.results):
             comparison.missing()
         for reference, other in zip(evidence.results, found, strict=False):
-            comparison.add(reference, other)
+            comparison.add(difference(reference, other))
         return comparison
 
     def _varies(self, evidence: Evidence) -> bool:

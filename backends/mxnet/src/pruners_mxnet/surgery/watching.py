@@ -11,12 +11,13 @@ import numpy as np
 from attrs import define, field, frozen
 from mxnet.gluon import Block
 
+from pruners.structure.comparing import Comparison
 from pruners.structure.plan import Coordinates
 from pruners.structure.program import Call, Program
 
 from .._layers import blocks
 from ..tracing.arguments import arrays_in
-from .comparing import Comparison
+from .comparing import difference
 from .pieces import Piece
 from .values import host, like, name_of, select
 
@@ -129,8 +130,8 @@ class Diary:
                 return None
             page = waiting[name].pop(0)
             if page.read is not None and read is not None:
-                comparison.add(page.read, host(read), name)
-            comparison.add(page.given, host(given), name)
+                comparison.add(difference(page.read, host(read)), name)
+            comparison.add(difference(page.given, host(given)), name)
             fits = given is output and page.given.shape == given.shape
             same = fits and page.given.dtype.name == name_of(given)
             return like(page.given, given) if put_back and same else None

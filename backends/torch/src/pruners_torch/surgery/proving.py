@@ -14,11 +14,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from pruners import ProofError
+from pruners.structure.comparing import Comparison
 from pruners.structure.plan import Coordinates, Proof
 from pruners.structure.program import NONE, Program
 
 from .blaming import culprit
-from .comparing import Comparison, results
+from .comparing import difference, results
 from .masking import Norm, masked, norms
 from .running import Bench, lent, sheltered
 from .tensors import FLOATS, Piece
@@ -164,7 +165,7 @@ class Trial:
         if len(found) != len(evidence.results):
             comparison.missing()
         for reference, other in zip(evidence.results, found, strict=False):
-            comparison.add(reference, other)
+            comparison.add(difference(reference, other))
         return comparison
 
     def _values(self, dtype: torch.dtype | None) -> Any:

@@ -11,11 +11,12 @@ import torch
 from attrs import define, field, frozen
 from torch import Tensor, nn
 
+from pruners.structure.comparing import Comparison
 from pruners.structure.plan import Coordinates
 from pruners.structure.program import Program
 
 from ..tracing.results import tensors_in
-from .comparing import Comparison
+from .comparing import difference
 from .tensors import Piece, index
 
 Listener = Callable[[str, Any, Any], Any]
@@ -127,8 +128,8 @@ class Diary:
                 return None
             page = waiting[name].pop(0)
             if page.read is not None and read is not None:
-                comparison.add(page.read, read, name)
-            comparison.add(page.given, given, name)
+                comparison.add(difference(page.read, read), name)
+            comparison.add(difference(page.given, given), name)
             known = page.given
             fits = isinstance(output, Tensor) and known.shape == output.shape and known.dtype == output.dtype
             return known.clone() if put_back and fits else None
