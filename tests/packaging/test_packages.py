@@ -66,7 +66,7 @@ def test_metadata(folder):
 def test_files(folder):
     module = project(folder)["name"].replace("-", "_")
     assert (folder / "src" / module / "py.typed").is_file()
-    assert list((folder / "tests").glob("test_*.py"))
+    assert list((folder / "tests").rglob("test_*.py"))
     licence = (ROOT / "LICENSE").read_bytes()
     assert (folder / "LICENSE").read_bytes() == licence  # a copy: a build sees this folder only
 
