@@ -13,10 +13,10 @@ from ..errors import StateError
 from ..protocols import OpenModel, Rebuilds, Storable
 from ..registry import backend_for, make
 from ..structure import history
+from . import packing
 from .container import reading, write
 from .fitting import Fit
 from .manifest import Manifest
-from .packing import pack
 from .tensors import to_array
 
 SUFFIX = ".safetensors"
@@ -80,7 +80,7 @@ def save(model: Any, path: str | os.PathLike[str], *, sparse: bool = False) -> N
     kept = history.kept_of(opened.root)
     left_out = state.transient - kept.keys() if state.form == "module" else frozenset()
     tensors = {name: tensor for name, tensor in state.tensors.items() if name not in left_out}
-    stored, packed = pack(tensors) if sparse else (tensors, {})
+    stored, packed = packing.pack(tensors) if sparse else (tensors, {})
     manifest = Manifest(
         backend=backend,
         form=state.form,
