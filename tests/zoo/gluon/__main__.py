@@ -62,9 +62,21 @@ def text(results: list[Result], pruner: str) -> str:
         f"{_totals(results)}",
         "",
     ]
+    lines += _special(results)
     lines += tables.table(tables.HEADS, map(tables.row, results))
     lines += ["", *tables.exceptions(("", each) for each in results), *tables.kept_whole(results)]
     return "\n".join([*lines, *tables.made("zoo-mxnet", PARTS)]).rstrip() + "\n"
+
+
+def _special(results: list[Result]) -> list[str]:
+    """Return what some networks were asked for beside the rest."""
+    met = {result.name for result in results}
+    return [
+        f"`{network.name}` was asked for with `{name}={value}`, without which MXNet cannot train it.\n"
+        for network in NETWORKS
+        for name, value in network.options.items()
+        if f"gluon/{network.name}" in met
+    ]
 
 
 def _totals(results: list[Result]) -> str:

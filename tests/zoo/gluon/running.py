@@ -36,7 +36,9 @@ def run(network: Network, pruner: str = "filter-norm", small: bool = False, hybr
         net.hybridize()
     found["forward"] = forward_seconds(net, inputs)
     try:
-        removal = pruners.remove(net, pruner, sparsity=SPARSITY, example_inputs=inputs, measure=0)
+        removal = pruners.remove(
+            net, pruner, sparsity=SPARSITY, example_inputs=inputs, measure=0, **network.options
+        )
     except pruners.PrunersError as error:
         return Result(**found, refused=" ".join(str(error).split())[:400])
     found |= {
@@ -124,6 +126,13 @@ def _output(network: Network, weights: dict[str, np.ndarray], inputs: Any, wide:
 
 def training_step(net: Block, inputs: Any) -> str:
     """Train the smaller net for one step; return "yes", or what is wrong."""
+    try:
+        return _trained(net, inputs)
+    except mxnet.MXNetError as error:
+        return str(error).strip().splitlines()[-1]
+
+
+def _trained(net: Block, inputs: Any) -> str:
     trainer = mxnet.gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 1e-4, "momentum": 0.9})
     with mxnet.autograd.record():
         loss = net(inputs).square().mean()
