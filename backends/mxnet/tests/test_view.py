@@ -413,6 +413,25 @@ def test_the_criteria_of_the_plugins_run(name):
     assert found["0.weight"].shape == (4,)
 
 
+def test_thinet_reads_a_dense_layer_that_flattens_its_input():
+    if "thinet" not in pruners.installed().names("pruner"):
+        pytest.skip("pruners-thinet is not installed")
+
+    def small(*between):
+        mxnet.random.seed(0)
+        net = nn.HybridSequential()
+        net.add(nn.Conv2D(4, 3, in_channels=2), *between, nn.Dense(3, in_units=64))
+        net.initialize(mxnet.init.Xavier())
+        return net
+
+    x = data(1)[0][0]
+    nets = small(), small(nn.Flatten())
+    for net in nets:
+        pruners.remove(net, "thinet", sparsity=0.5, data=data(), example_inputs=x, measure=0)
+    one, two = (net(x).asnumpy() for net in nets)
+    np.testing.assert_array_equal(one, two)
+
+
 def test_numpy_reads_what_a_view_gives_without_a_copy():
     net = network()
     view = view_of(net, ["0.weight"], data=data(1))

@@ -56,6 +56,19 @@ def test_layers_read_and_give_what_hooks_see():
             same(array, seen[module][side == "output"])
 
 
+def test_a_layer_that_flattens_its_input_reads_rows():
+    model = nn.HybridSequential()
+    model.add(nn.Conv2D(4, 3), nn.Dense(5))
+    model.initialize()
+    model(batch())
+    recording = trace(model, batch())
+    (product,) = [op for op in recording.programs["eval"].ops if op.kind == "contract"]
+    batches = [batch(size, size) for size in (2, 5)]
+    stream = replay(model, recording, {"x": product.inputs[0]}, batches)
+    for x, (_, array) in zip(batches, stream, strict=True):
+        same(array, model[0](x).reshape((len(x), -1)))
+
+
 def test_arrays_are_of_numpys_kind_and_not_the_models_own():
     model, x = small(), batch()
     recording = trace(model, x)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from mxnet.gluon import Block
 
 from pruners import Loss, NeedsData, TraceError
+from pruners.structure.program import Program
 
 from .._arrays import shared
 from ..lending import parameters, undisturbed
@@ -17,6 +19,7 @@ from .capture import Capture, capture
 from .drawing import draw
 from .graph import Entry, Graph, Recording
 
+Move = Callable[[Any], Any]
 _ADVICE = "its operators depend on the data: pass example inputs that are typical, or batches alike"
 
 
@@ -58,19 +61,51 @@ def replay(
     graph, program = recording.graphs["eval"], recording.programs["eval"]
     names = {value: name for name, value in program.parameters.items()}
     entries = {value: entry for entry, value in graph.values.items()}
-    lost = [name for name, value in wanted.items() if value not in entries and value not in names]
+    found = {name: _source(program, value, {*names, *entries}) for name, value in wanted.items()}
+    lost = [name for name, (value, _) in found.items() if value not in entries and value not in names]
     if lost:
         raise TraceError(f"the value {lost[0]!r} is never held by an array while the model runs")
+    asked = list(dict.fromkeys(entries[value] for value, _ in found.values() if value in entries))
     count = 0
     for count, batch in enumerate(data, start=1):  # noqa: B007
-        asked = list(dict.fromkeys(entries[value] for value in wanted.values() if value in entries))
         taken = _run(block, graph, asked, batch, loss)
         own = parameters(block)
-        for name, value in wanted.items():
+        for name, (value, moves) in found.items():
             array = taken[entries[value]] if value in entries else own[names[value]].list_data()[0].copy()
+            for move in moves:
+                array = move(array)
             yield name, shared(array, numpy=True, writable=False)
     if not count:
         raise NeedsData("data gave no batch; pass a list or a loader that can be read again")
+
+
+def _source(program: Program, value: int, held: Collection[int]) -> tuple[int, list[Move]]:
+    """
+    Return the value that an array holds, and what makes the wanted one of it.
+
+    An operator may flatten or turn its input before it begins: no array of MXNet holds that.
+    """
+    makers = {output: op for op in program.ops for output in op.outputs}
+    moves: list[Move] = []
+    while value not in held and value in makers:
+        op = makers[value]
+        if op.kind == "transpose":
+            moves.insert(0, partial(_turned, axes=op.options["axes"]))
+        elif op.kind == "reshape" and len(program.shapes[value]) == 2:
+            moves.insert(0, _flattened)
+        else:
+            break
+        value = op.inputs[0]
+    return value, moves
+
+
+def _turned(array: Any, axes: tuple[int, ...]) -> Any:
+    return array.transpose(axes)
+
+
+def _flattened(array: Any) -> Any:
+    """Keep the examples of a batch, however many they are, and lay the rest of each in a row."""
+    return array.reshape((len(array), -1))
 
 
 def _run(
