@@ -8,6 +8,7 @@ import mxnet
 import numpy as np
 from attrs import field, frozen
 from mxnet.gluon import Block, Constant, HybridBlock, Parameter
+from mxnet.gluon.contrib.nn import SyncBatchNorm
 
 from ._arrays import BFLOAT16, memory, on_host, shared, to_host, to_nd
 from ._layers import blocks
@@ -91,6 +92,9 @@ def clear_caches(model: Block) -> None:
     for block in blocks(model).values():
         if isinstance(block, HybridBlock):
             block._clear_cached_op()
+        if isinstance(block, SyncBatchNorm) and block.gamma.shape:
+            # MXNet keeps what devices share under this key, in the size that it first had.
+            block._kwargs["key"] = f"{block.prefix}{block.gamma.shape[0]}_"
 
 
 @frozen(eq=False)

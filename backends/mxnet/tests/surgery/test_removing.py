@@ -268,3 +268,31 @@ def test_a_distributed_trainer_is_refused(by_hand, make, images):
     with pytest.raises(pruners.RemovalError, match="kvstore is 'dist_sync'"):
         pruners.remove(net, "level", sparsity=0.5, example_inputs=images, optimizer=trainer, measure=0)
     assert by_hand.everything(net, trainer) == before
+
+
+def test_a_synchronised_batch_norm_trains_on_though_its_buffers_have_a_size(tmp_path):
+    def made():
+        net = sequence(
+            nn.Conv2D(8, 3), gluon.contrib.nn.SyncBatchNorm(num_devices=1), nn.GlobalAvgPool2D(), nn.Dense(2)
+        )
+        net.initialize()
+        return net
+
+    def train(net):
+        trainer = gluon.Trainer(net.collect_params(), "sgd")
+        with autograd.record():
+            value = net(x).square().mean()
+        value.backward()
+        trainer.step(1)
+        nd.waitall()
+
+    x, net, other = nd.random.normal(shape=(2, 3, 8, 8)), made(), made()
+    train(net)
+    train(other)
+    for left in (4, 2):
+        pruners.remove(net, sparsity=0.5, example_inputs=x, measure=0)
+        train(net)
+        assert net[1].gamma.shape == (left,)
+    pruners.save(net, tmp_path / "small.safetensors")
+    pruners.load(other, tmp_path / "small.safetensors")
+    train(other)
