@@ -165,6 +165,21 @@ def test_a_parameter_cut_in_place_is_named_by_the_trainers_own_step():
         trainer.step(4, ignore_stale_grad=True)
 
 
+def test_a_session_that_no_longer_fits_can_be_finished_and_another_attached():
+    net = network()
+    net(mxnet.nd.ones((4, 16)))
+    trainer = sgd(net)
+    pruning = pruners.attach(net, pruners.Rule(sparsity=0.5), trainer)
+    pruners.remove(net, sparsity=0.5, example_inputs=mxnet.nd.ones((4, 16)), optimizer=trainer, measure=0)
+    with pytest.raises(pruners.StateError, match="finish this session and attach a new one"):
+        train(net, trainer)
+    with pytest.raises(pruners.StateError, match="now has shape"):
+        pruning.finish()
+    train(net, trainer)
+    pruners.attach(net, pruners.Rule(sparsity=0.75), trainer)
+    train(net, trainer)
+
+
 def backward_of_others(net) -> None:
     with autograd.record():
         loss = net[0](mxnet.nd.ones((4, 16))).sum()

@@ -137,6 +137,21 @@ def test_a_replaced_layer_is_masked_and_a_missing_or_reshaped_one_is_named():
         pruning.step()
 
 
+def test_a_session_that_no_longer_fits_can_be_finished_and_another_attached():
+    model, x = network(), torch.randn(4, 16)
+    optimizer = sgd(model)
+    pruning = pruners.attach(model, pruners.Rule(sparsity=0.5), optimizer)
+    pruners.remove(model, sparsity=0.5, example_inputs=x, optimizer=optimizer, measure=0)
+    model(x).square().mean().backward()
+    with pytest.raises(pruners.StateError, match="finish this session and attach a new one"):
+        optimizer.step()
+    with pytest.raises(pruners.StateError, match="now has shape"):
+        pruning.finish()
+    optimizer.step()
+    pruners.attach(model, pruners.Rule(sparsity=0.75), optimizer)
+    optimizer.step()
+
+
 def pruned_gradients(model, pruning) -> int:
     names = dict(model.named_parameters())
     return sum(int((names[name].grad.to_dense()[~mask] != 0).sum()) for name, mask in pruning.masks.items())

@@ -189,9 +189,11 @@ class Pruning:
     def finish(self) -> Any:
         """Set the zeros a last time, take every hook off, and return the ordinary model."""
         keeper = self._open_keeper()
-        keeper.apply()
-        keeper.close()
-        self._keeper = None
+        try:
+            keeper.apply()
+        finally:
+            keeper.close()
+            self._keeper = None
         return self._inputs.model
 
     def _open_keeper(self) -> Keeper:

@@ -151,7 +151,8 @@ class MXNetKeeper:
         shape = parameter.list_data()[0].shape
         if shape != mask.shape:
             raise StateError(
-                f"layer {name!r} now has shape {shape}, its mask {mask.shape}; attach a new session"
+                f"layer {name!r} now has shape {shape}, its mask {mask.shape}; "
+                "finish this session and attach a new one"
             )
         return parameter
 

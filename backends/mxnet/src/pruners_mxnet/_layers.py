@@ -91,7 +91,9 @@ class Weight:
         return found
 
     def _gone(self) -> StateError:
-        return StateError(f"layer {self.layer.name!r} is no longer in the model; attach a new session")
+        return StateError(
+            f"layer {self.layer.name!r} is no longer in the model; finish this session and attach a new one"
+        )
 
 
 def check(model: object) -> Block:

@@ -118,7 +118,7 @@ class TorchKeeper:
         if parameter.shape != mask.shape:
             raise StateError(
                 f"layer {name!r} now has shape {tuple(parameter.shape)}, its mask {tuple(mask.shape)}; "
-                "attach a new session"
+                "finish this session and attach a new one"
             )
         return parameter
 

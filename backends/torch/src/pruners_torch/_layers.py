@@ -66,7 +66,9 @@ class Weight:
         return found
 
     def _gone(self) -> StateError:
-        return StateError(f"layer {self.layer.name!r} is no longer in the model; attach a new session")
+        return StateError(
+            f"layer {self.layer.name!r} is no longer in the model; finish this session and attach a new one"
+        )
 
     def canonical(self, stored: Tensor) -> Tensor:
         """Return a tensor laid out as the parameter is, as ``(out, in, *kernel)``."""
