@@ -65,24 +65,25 @@ class Groups:
 
     def index(self, bits: np.ndarray) -> np.ndarray:
         """Return where elements lie, uint8 of `index_shape`; `bits` are unsigned integers (elements,)."""
-        return self._planes(np.concatenate([lanes for lanes, _ in self._parts(bits)]))
+        return self._planes(np.concatenate([_lanes(mask) for mask, _ in self._parts(bits)]))
 
     def pick(self, bits: np.ndarray, index: np.ndarray) -> np.ndarray:
         """Return the stored elements (count,); raise `ValueError` where `index` is not that of `bits`."""
-        lanes, values = zip(*self._parts(bits), strict=True)
+        lanes, values = [], []
+        for mask, grouped in self._parts(bits):
+            lanes.append(_lanes(mask))
+            values.append(np.compress(mask.reshape(-1), grouped))
         if not np.array_equal(self._planes(np.concatenate(lanes)), index):
             raise ValueError("other elements are zero than before")
         return np.concatenate(values)
 
     def _parts(self, bits: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield lanes and values of some outer rows at a time."""
+        """Yield what is stored of some outer rows at a time, and them, as (group, lane)."""
         row = self.length * self.step
         share = max(1, _CHUNK // row) * row
         for first in range(0, self.elements, share):
             grouped = self._grouped(bits[first : first + share])
-            mask = self._filled(grouped != 0)
-            lanes = np.flatnonzero(mask) & (self.size - 1)
-            yield lanes.astype(np.uint8), grouped[mask]
+            yield self._filled(grouped != 0), grouped
 
     def _grouped(self, bits: np.ndarray) -> np.ndarray:
         """Return whole rows as (group, lane)."""
@@ -95,7 +96,10 @@ class Groups:
 
     def _filled(self, mask: np.ndarray) -> np.ndarray:
         """Return the mask (group, lane) with the first zeros added where a group has too few others."""
-        missing = self.keep - np.count_nonzero(mask, axis=1)
+        held = _sums(mask[:, :, None])
+        for _ in range(self.index_shape[0] - 1):
+            held = _sums(held)
+        missing = self.keep - held.reshape(-1).astype(np.int16)
         if (missing < 0).any():
             raise ValueError("other elements are zero than before")
         short = np.flatnonzero(missing)
@@ -113,36 +117,38 @@ class Groups:
         planes = index.reshape(self.index_shape)
         if self.count % 8 and (planes[:, -1] >> self.count % 8).any():
             raise ValueError("its lanes have bits set behind the last one")
-        groups = max(8, _CHUNK // self.size // 8 * 8)
-        for first in range(0, self.groups, groups):
-            last = min(first + groups, self.groups)
-            part = slice(first * self.keep, last * self.keep)
-            lanes = self._lanes(planes, part).reshape(-1, self.keep)
-            if (lanes[:, 1:] <= lanes[:, :-1]).any():
-                raise ValueError("the lanes of a group do not rise")
-            self._place(np.arange(first, last), lanes, values[part].reshape(lanes.shape), out)
+        lanes = np.zeros(self.count, np.uint8)
+        for bit, plane in enumerate(planes):
+            lanes |= np.unpackbits(plane, count=self.count, bitorder="little") << np.uint8(bit)
+        lanes = lanes.reshape(-1, self.blocks * self.step, self.keep)
+        if (lanes[..., 1:] <= lanes[..., :-1]).any():
+            raise ValueError("the lanes of a group do not rise")
+        rows, what = out.reshape(len(lanes), -1), values.reshape(lanes.shape)
+        share = max(1, _CHUNK // rows.shape[1])
+        for first in range(0, len(lanes), share):
+            part = slice(first, first + share)
+            self._place(lanes[part], what[part], rows[part])
 
-    def _lanes(self, planes: np.ndarray, part: slice) -> np.ndarray:
-        """Return lanes, uint8; `part` begins at a multiple of eight."""
-        count = part.stop - part.start
-        lanes = np.zeros(count, np.uint8)
-        for bit, plane in enumerate(planes[:, part.start // 8 : -(-part.stop // 8)]):
-            lanes |= np.unpackbits(plane, count=count, bitorder="little") << np.uint8(bit)
-        return lanes
-
-    def _place(self, numbers: np.ndarray, lanes: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
-        """Write some groups, by their numbers."""
-        rows, shift = np.divmod(numbers, self.step)
-        outer, block = np.divmod(rows, self.blocks)
-        first = (outer * self.length + block * self.size) * self.step + shift
-        places = first[:, None] + lanes * np.int64(self.step)
+    def _place(self, lanes: np.ndarray, values: np.ndarray, rows: np.ndarray) -> None:
+        """Write the elements (outer, group, keep) of whole runs (outer, length * step)."""
+        first = np.repeat(np.arange(self.blocks) * self.size, self.step)
+        shift = np.tile(np.arange(self.step), self.blocks)
+        starts = np.arange(len(rows))[:, None] * rows.shape[1] + first * self.step + shift
+        places = lanes * np.int64(self.step)
+        places += starts[..., None]
+        flat = rows.reshape(-1)
         if not self.length % self.size:
-            out[places] = values
+            flat[places.reshape(-1)] = values.reshape(-1)
             return
-        inside = (block * self.size)[:, None] + lanes < self.length
+        inside = first[:, None] + lanes < self.length
         if values[~inside].any():
             raise ValueError("a value lies behind the end of its run")
-        out[places[inside]] = values[inside]
+        flat[places[inside]] = values[inside]
+
+
+def _lanes(mask: np.ndarray) -> np.ndarray:
+    """Return the lanes that are set in a mask (group, lane), in order."""
+    return (np.flatnonzero(mask) & (mask.shape[1] - 1)).astype(np.uint8)
 
 
 def checked(elements: int, size: int, keep: int, length: int, step: int) -> Groups:
@@ -158,15 +164,21 @@ def checked(elements: int, size: int, keep: int, length: int, step: int) -> Grou
 def largest(rows: np.ndarray) -> dict[int, int]:
     """Return the most elements that a group holds, by the size of groups, of a mask (outer, length, step)."""
     found = {}
-    counts, size = rows.view(np.uint8), 1
+    counts, size = rows, 1
     while 2 * size <= min(LARGEST, rows.shape[1]):
-        size *= 2
-        if counts.shape[1] % 2:
-            counts = np.pad(counts, ((0, 0), (0, 1), (0, 0)))
-        wide = np.uint16 if size == LARGEST else np.uint8
-        counts = np.add(counts[:, ::2], counts[:, 1::2], dtype=wide)
+        counts, size = _sums(counts), 2 * size
         found[size] = int(counts.max())
     return found
+
+
+def _sums(counts: np.ndarray) -> np.ndarray:
+    """Return the sums of neighbours along the middle of three axes, of which the last may be alone."""
+    if counts.shape[1] % 2:
+        counts = np.pad(counts, ((0, 0), (0, 1), (0, 0)))
+    if counts.dtype == np.bool_:
+        counts = counts.view(np.uint8)
+    wide = np.uint8 if counts.dtype == np.uint8 and counts.max(initial=0) < LARGEST // 2 else np.uint16
+    return np.add(counts[:, ::2], counts[:, 1::2], dtype=wide)
 
 
 def bytes_of(elements: int, width: int, size: int, keep: int, length: int) -> int:

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from ..errors import StateError
 from . import groups
-from .bitmask import Bitmask
+from .bitmask import Bitmask, Bytemask, bytemask, without_zeros
 from .container import are_lengths, damaged, is_length, quoted
 from .groups import Groups
 from .tensors import WIDTHS, StoredTensor
@@ -23,7 +23,7 @@ VALUES = "values"
 _SAMPLE = 16
 _LONGEST = 4096
 
-Pattern = Bitmask | Groups
+Pattern = Bitmask | Bytemask | Groups
 """Which elements of a tensor are stored, and how a file says so."""
 Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
 """``{tensor name: (type, shape)}``."""
@@ -104,15 +104,21 @@ def _pattern(tensor: StoredTensor) -> tuple[Pattern, np.ndarray] | None:
         return None
     bits = _bits(tensor.read(), tensor.dtype)
     mask = bits != 0
-    found: Pattern = Bitmask(mask.size, int(np.count_nonzero(mask)))
-    most = tensor.nbytes - OVERHEAD
-    size = found.count * bits.itemsize + found.index_shape[0]
-    if size > most:
+    pattern, index = _masked(mask)
+    size = pattern.count * bits.itemsize + len(index)
+    if size > tensor.nbytes - OVERHEAD:
         return None
     smaller = _groups(mask, tensor.shape, bits.itemsize, size)
-    if smaller is None:
-        return found, np.packbits(mask, bitorder="little")
-    return smaller, smaller.index(bits).reshape(-1)
+    return (pattern, index) if smaller is None else (smaller, smaller.index(bits).reshape(-1))
+
+
+def _masked(mask: np.ndarray) -> tuple[Pattern, np.ndarray]:
+    """Return the smaller of bitmask and bytemask, and its index."""
+    count, index = int(np.count_nonzero(mask)), np.packbits(mask, bitorder="little")
+    shorter = without_zeros(index)
+    if len(shorter) < len(index):
+        return Bytemask(mask.size, count, len(shorter)), shorter
+    return Bitmask(mask.size, count), index
 
 
 def _groups(mask: np.ndarray, shape: tuple[int, ...], width: int, most: int) -> Groups | None:
@@ -197,9 +203,10 @@ def _read_entry(name: str, entry: Any, stored: Shapes) -> Packed:
     if not isinstance(dtype, str) or dtype not in WIDTHS or not are_lengths(shape):
         raise ValueError(f"{quoted(name)} is {quoted(dtype)} {quoted(shape)}")
     elements = math.prod(shape)
-    if pattern == Bitmask.name:
-        ((count,),) = [stored[f"{name}:{VALUES}"][1]]
-        return Packed(dtype, tuple(shape), Bitmask(elements, count))
+    if pattern in (Bitmask.name, Bytemask.name):
+        (count,), (length,) = (stored[f"{name}:{part}"][1] for part in (VALUES, Bitmask.part))
+        small = Bitmask(elements, count) if pattern == Bitmask.name else bytemask(elements, count, length)
+        return Packed(dtype, tuple(shape), small)
     if pattern == Groups.name:
         numbers = [entry[key] for key in ("size", "keep", "length", "step")]
         if not all(map(is_length, numbers)):
