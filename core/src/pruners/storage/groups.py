@@ -117,7 +117,7 @@ class Groups:
         planes = index.reshape(self.index_shape)
         if self.count % 8 and (planes[:, -1] >> self.count % 8).any():
             raise ValueError("its lanes have bits set behind the last one")
-        lanes = np.zeros(self.count, np.uint8)
+        lanes: np.ndarray = np.zeros(self.count, np.uint8)
         for bit, plane in enumerate(planes):
             lanes |= np.unpackbits(plane, count=self.count, bitorder="little") << np.uint8(bit)
         lanes = lanes.reshape(-1, self.blocks * self.step, self.keep)
@@ -134,7 +134,7 @@ class Groups:
         first = np.repeat(np.arange(self.blocks) * self.size, self.step)
         shift = np.tile(np.arange(self.step), self.blocks)
         starts = np.arange(len(rows))[:, None] * rows.shape[1] + first * self.step + shift
-        places = lanes * np.int64(self.step)
+        places = lanes.astype(np.int64) * self.step
         places += starts[..., None]
         flat = rows.reshape(-1)
         if not self.length % self.size:
@@ -148,7 +148,8 @@ class Groups:
 
 def _lanes(mask: np.ndarray) -> np.ndarray:
     """Return the lanes that are set in a mask (group, lane), in order."""
-    return (np.flatnonzero(mask) & (mask.shape[1] - 1)).astype(np.uint8)
+    lanes: np.ndarray = (np.flatnonzero(mask) & (mask.shape[1] - 1)).astype(np.uint8)
+    return lanes
 
 
 def checked(elements: int, size: int, keep: int, length: int, step: int) -> Groups:
@@ -178,7 +179,8 @@ def _sums(counts: np.ndarray) -> np.ndarray:
     if counts.dtype == np.bool_:
         counts = counts.view(np.uint8)
     wide = np.uint8 if counts.dtype == np.uint8 and counts.max(initial=0) < LARGEST // 2 else np.uint16
-    return np.add(counts[:, ::2], counts[:, 1::2], dtype=wide)
+    sums: np.ndarray = np.add(counts[:, ::2], counts[:, 1::2], dtype=wide)
+    return sums
 
 
 def bytes_of(elements: int, width: int, size: int, keep: int, length: int) -> int:
