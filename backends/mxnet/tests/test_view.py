@@ -150,6 +150,32 @@ def test_gradients_are_the_mean_over_batches_in_prediction_mode():
         np.testing.assert_allclose(found[name].asnumpy(), gradient, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("pool", [nn.MaxPool2D(2), nn.GlobalMaxPool2D()], ids=["windows", "global"])
+@pytest.mark.parametrize("hybridized", [True, False])
+def test_gradients_through_max_pooling_are_those_of_training(pool, hybridized):
+    mxnet.random.seed(0)
+    net = nn.HybridSequential()
+    net.add(nn.Conv2D(4, 3, in_channels=2, use_bias=False), pool, nn.Flatten(), nn.Dense(3))
+    net.initialize(mxnet.init.Xavier())
+    if hybridized:
+        net.hybridize()
+    (batch,) = data(1)
+    with autograd.record():  # in evaluation mode MXNet's own gradient is wrong
+        value = loss(net, batch)
+    value.backward()
+    expected = net[0].weight.grad().asnumpy()
+    view = view_of(net, ["0.weight"], data=[batch], loss=loss)
+    np.testing.assert_allclose(view.gradients()["0.weight"].asnumpy(), expected, rtol=1e-4, atol=1e-7)
+    ((_, _, slope),) = view.activations(gradients=True)
+    rows = slope.asnumpy().transpose(1, 0, 2, 3).reshape(4, -1)
+    x = batch[0].asnumpy()
+    parts = np.stack(
+        [x[:, :, i : i + 4, j : j + 4].transpose(1, 0, 2, 3).ravel() for i in range(3) for j in range(3)]
+    )
+    found = np.stack([parts.reshape(9, 2, -1)[:, channel] @ rows.T for channel in range(2)])
+    np.testing.assert_allclose(found.transpose(2, 0, 1).reshape(4, 2, 3, 3), expected, rtol=1e-4, atol=1e-6)
+
+
 def test_gradients_of_several_devices_are_added_up():
     net = nn.Dense(2, in_units=3, use_bias=False)
     net.initialize(ctx=[mxnet.cpu(0), mxnet.cpu(1)])

@@ -17,6 +17,7 @@ from ._arrays import shared, to_host
 from ._guarding import ReadOnly
 from ._layers import Weight
 from ._ops import OPS
+from ._pooling import differentiable
 from ._seen import seen
 from ._tapping import Tapped, channels_second, tapped
 from .lending import eager, lent, parameters, undisturbed
@@ -127,6 +128,7 @@ class MXNetView:
         with self._working(()), tapped(owners, gradients) as taps, ExitStack() as scopes:
             if gradients:
                 scopes.enter_context(mxnet.autograd.record(train_mode=False))
+                scopes.enter_context(differentiable())
             value = self._run(batch)
             scopes.close()
             if gradients:
@@ -135,7 +137,7 @@ class MXNetView:
 
     def _gradients(self, batch: Any) -> dict[str, Any]:
         with self._working(self.names) as marked:
-            with mxnet.autograd.record(train_mode=False):
+            with mxnet.autograd.record(train_mode=False), differentiable():
                 value = self._run(batch)
             _backward(value)
         return {name: _gradient(name, arrays) for name, arrays in marked.items()}
