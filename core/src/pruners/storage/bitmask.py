@@ -9,8 +9,21 @@ from attrs import frozen
 
 _CHUNK = 1 << 18
 """Elements at a time: what is made of them stays in the processor's cache."""
-_ONES = _CHUNK // 8
-"""Set bits in front of them: NumPy finds indices twice as fast where more than a tenth are set."""
+
+
+def indices(mask: np.ndarray) -> np.ndarray:
+    """
+    Return where a mask (elements,) is set, int64.
+
+    NumPy finds that twice as fast where more than a tenth is set: so an eighth is put in front.
+    """
+    more = len(mask) // 8
+    longer = np.empty(more + len(mask), np.bool_)
+    longer[:more] = True
+    longer[more:] = mask
+    found: np.ndarray = np.flatnonzero(longer)[more:]
+    found -= more
+    return found
 
 
 @frozen
@@ -52,19 +65,18 @@ class Bitmask:
             mask = part != 0
             if not np.array_equal(np.packbits(mask, bitorder="little"), self._of(index, first)):
                 raise ValueError("other elements are zero than before")
-            begin, end = end, end + int(np.count_nonzero(mask))
-            np.compress(mask, part, out=values[begin:end])
+            places = indices(mask)
+            begin, end = end, end + len(places)
+            np.take(part, places, out=values[begin:end], mode="clip")
         return values
 
     def place(self, index: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
         """Write the stored elements into zeros (elements,); raise `ValueError` where they do not fit."""
         end = 0
-        mask = np.ones(_ONES + _CHUNK, np.bool_)
         for first in range(0, self.elements, _CHUNK):
             part = out[first : first + _CHUNK]
             packed = self._of(index, first)
-            mask[_ONES : _ONES + len(part)] = np.unpackbits(packed, count=len(part), bitorder="little")
-            places = np.flatnonzero(mask[: _ONES + len(part)])[_ONES:] - _ONES
+            places = indices(np.unpackbits(packed, count=len(part), bitorder="little"))
             begin, end = end, end + len(places)
             if end > self.count:
                 break
@@ -139,7 +151,8 @@ class Bytemask:
 
 def without_zeros(mask: np.ndarray) -> np.ndarray:
     """Return a bitmask of bytes, and those that are not zero behind it."""
-    return np.concatenate([np.packbits(mask != 0, bitorder="little"), mask[mask != 0]])
+    kept = mask != 0
+    return np.concatenate([np.packbits(kept, bitorder="little"), mask[np.flatnonzero(kept)]])
 
 
 def bytemask(elements: int, count: int, length: int) -> Bytemask:

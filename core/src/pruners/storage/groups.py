@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from .bitmask import indices
+
 LARGEST = 256
 """Elements of a group; a lane fits in a byte."""
 _CHUNK = 1 << 18
@@ -72,7 +74,7 @@ class Groups:
         lanes, values = [], []
         for mask, grouped in self._parts(bits):
             lanes.append(_lanes(mask))
-            values.append(np.compress(mask.reshape(-1), grouped))
+            values.append(grouped.reshape(-1)[indices(mask.reshape(-1))])
         if not np.array_equal(self._planes(np.concatenate(lanes)), index):
             raise ValueError("other elements are zero than before")
         return np.concatenate(values)
@@ -148,8 +150,9 @@ class Groups:
 
 def _lanes(mask: np.ndarray) -> np.ndarray:
     """Return the lanes that are set in a mask (group, lane), in order."""
-    lanes: np.ndarray = (np.flatnonzero(mask) & (mask.shape[1] - 1)).astype(np.uint8)
-    return lanes
+    places = indices(mask.reshape(-1))
+    places &= mask.shape[1] - 1
+    return places.astype(np.uint8)
 
 
 def checked(elements: int, size: int, keep: int, length: int, step: int) -> Groups:
