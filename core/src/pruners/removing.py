@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from numbers import Real
+from typing import Any, Literal, get_args
 
-from .errors import RemovalError
+from .errors import OptionError, RemovalError
 from .opening import opened_by
+from .options import integer
 from .protocols import MODES, Form, Loss, Pruner, Traceable
 from .registry import backend_for
 from .removal_plans import whole_layers
@@ -147,6 +149,7 @@ def remove(
         round_to=round_to,
         bounds=bounds or {},
     )
+    _check_options(heads, form, measure, tolerance)
     opened = _traceable(model, example_inputs)
     cutting = Cutting(optimizer, copies, tolerance, strict, _patterns(ignore), form)
     work = Work(opened, as_pruner(pruner), amount, reduction, data, loss, distributed, cutting)
@@ -168,6 +171,16 @@ def remove(
         latency=_compared(dense, removed, example_inputs, measure),
         seconds=dict(work.stages.seconds),
     )
+
+
+def _check_options(heads: Any, form: Any, measure: Any, tolerance: Any) -> None:
+    for name, given, known in (("heads", heads, get_args(Heads)), ("form", form, get_args(Form))):
+        if given not in known:
+            raise OptionError(f"{name} is {given!r}; choose from {', '.join(known)}")
+    if not isinstance(integer(measure), int) or measure < 0:
+        raise OptionError(f"measure is {measure!r}; give a number of rounds, 0 to measure nothing")
+    if tolerance is not None and (not isinstance(tolerance, Real) or not float(tolerance) >= 0):
+        raise OptionError(f"tolerance is {tolerance!r}; give a number of at least 0, or leave it out")
 
 
 def _traceable(model: Any, example_inputs: Any) -> Traceable:
