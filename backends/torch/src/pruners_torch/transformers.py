@@ -26,8 +26,7 @@ class PruningCallback(TrainerCallback):
     per : {"step", "epoch"}, default "step"
         What schedules count: optimizer steps, or epochs from 0.
     resume_from : path, optional
-        Folder of the checkpoint whose session is taken up, where that is not
-        ``output_dir/checkpoint-STEP`` of the run.
+        Folder of the checkpoint whose session is taken up; else ``output_dir/checkpoint-STEP``.
     **options
         Everything else that `pruners.attach` takes: ``keep``, ``restore``, ``mask_gradients``,
         ``data``, ``loss``, ``example_inputs``.
