@@ -17,7 +17,7 @@ from mxnet.ndarray import register
 from pruners import ReadOnlyError
 
 from ._layers import Weight
-from .lending import shaped
+from .lending import ALONE, shaped
 
 
 class ReadOnly:
@@ -38,6 +38,7 @@ class ReadOnly:
         self._scopes = ExitStack()
 
     def __enter__(self) -> ReadOnly:
+        self._scopes.enter_context(ALONE)
         self._scopes.enter_context(shaped())
         self._scopes.enter_context(mxnet.autograd.pause())
         _watch(self._check)

@@ -9,6 +9,7 @@ from typing import Any
 import mxnet
 from mxnet.ndarray import register
 
+from .lending import ALONE
 from .tracing.graph import name_of
 
 
@@ -20,16 +21,17 @@ def differentiable() -> Iterator[None]:
     In host memory MXNet notes which elements were the largest in training mode only: in evaluation mode
     the gradient of max pooling goes to wrong ones, without a word.
     """
-    original = register._imperative_invoke
+    with ALONE:
+        original = register._imperative_invoke
 
-    def run(handle: Any, *arguments: Any) -> Any:
-        if name_of(handle) != "Pooling":
-            return original(handle, *arguments)
-        with mxnet.autograd.train_mode():
-            return original(handle, *arguments)
+        def run(handle: Any, *arguments: Any) -> Any:
+            if name_of(handle) != "Pooling":
+                return original(handle, *arguments)
+            with mxnet.autograd.train_mode():
+                return original(handle, *arguments)
 
-    register._imperative_invoke = run
-    try:
-        yield
-    finally:
-        register._imperative_invoke = original
+        register._imperative_invoke = run
+        try:
+            yield
+        finally:
+            register._imperative_invoke = original

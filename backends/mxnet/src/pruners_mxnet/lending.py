@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import RLock
 from typing import Any
 
 import mxnet
 from mxnet.gluon import Block, HybridBlock, Parameter
 
 from ._layers import blocks
+
+ALONE = RLock()
+"""Held while MXNet's own functions are replaced: threads would put back each other's."""
 
 
 def parameters(model: Block) -> dict[str, Parameter]:

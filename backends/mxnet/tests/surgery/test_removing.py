@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from threading import Thread
+
 import mxnet
 import numpy as np
 import pytest
@@ -296,3 +299,33 @@ def test_a_synchronised_batch_norm_trains_on_though_its_buffers_have_a_size(tmp_
     pruners.save(net, tmp_path / "small.safetensors")
     pruners.load(other, tmp_path / "small.safetensors")
     train(other)
+
+
+def test_threads_remove_one_after_the_other_and_mxnet_is_whole_afterwards():
+    own = nd.NDArray.reshape, vars(nd.NDArray)["shape"], nd.NDArray.asnumpy
+    x, found = nd.random.normal(shape=(2, 3, 8, 8)), []
+
+    def remove():
+        net = sequence(nn.Conv2D(8, 3, activation="relu"), nn.Conv2D(8, 3), nn.MaxPool2D(2), nn.Dense(2))
+        net.initialize()
+        net(x)
+        options = {"data": [x] * 4, "loss": lambda model, batch: model(batch).square().mean()}
+        removal = pruners.remove(net, "taylor", sparsity=0.5, example_inputs=x, measure=0, **options)
+        found.append([group.kept for group in removal.groups])
+
+    def work():
+        for _ in range(3):
+            remove()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert found == [[4, 4]] * 12
+    assert own == (nd.NDArray.reshape, vars(nd.NDArray)["shape"], nd.NDArray.asnumpy)

@@ -20,6 +20,7 @@ from mxnet.ndarray.numpy import _op as numpy_operators
 import pruners
 from pruners.structure.program import Arithmetic, Constant
 
+from ..lending import ALONE
 from .graph import name_of
 from .integers import Length, TrackedInt
 
@@ -239,7 +240,7 @@ def watching() -> Iterator[Watch]:
         (autograd.Function, "__call__", watch.inlined),
         (numpy_operators._api_internal, "tensordot", watch.product),
     ]
-    with ExitStack() as stack:
+    with ALONE, ExitStack() as stack:
         for owner, name, change in changes:
             original = vars(owner)[name]
             stack.callback(setattr, owner, name, original)
