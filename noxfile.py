@@ -212,7 +212,7 @@ for each in BACKENDS:
 @nox.session(python="3.11", tags=["test"])
 def callbacks(session: nox.Session) -> None:
     """What trains with Lightning and with Hugging Face's Trainer, beside the real ones."""
-    install(session, ["core", *PLUGINS, f"{TORCH}[lightning,transformers]", CONFORMANCE])
+    install(session, [*ALGORITHMS, f"{TORCH}[lightning,transformers]"])
     pytest(session, f"{TORCH}/tests/test_callbacks.py")
     pytest(session, "--doctest-modules", *CALLBACKS)
 

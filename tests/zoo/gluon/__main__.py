@@ -65,7 +65,7 @@ def text(results: list[Result], pruner: str) -> str:
     lines += _special(results)
     lines += tables.table(tables.HEADS, map(tables.row, results))
     lines += ["", *tables.exceptions(("", each) for each in results), *tables.kept_whole(results)]
-    return "\n".join([*lines, *tables.made("zoo-mxnet", PARTS)]).rstrip() + "\n"
+    return "\n".join([*lines, *tables.made("zoo_mxnet", PARTS)]).rstrip() + "\n"
 
 
 def _special(results: list[Result]) -> list[str]:
