@@ -31,3 +31,9 @@ def test_a_reason_names_the_block_and_no_line_of_ours():
     with pytest.raises(pruners.RemovalError) as caught:
         pruners.remove(net, "level", sparsity=0.5, example_inputs=x, heads="width")
     assert "0.weight is a picture's extent (Convolution in 2)" in str(caught.value)
+
+
+def test_bounds_of_no_layer_are_named():
+    net, x = shuffled()
+    with pytest.raises(pruners.OptionError, match="bounds names '7.weight', which is no layer of the model"):
+        pruners.remove(net, "level", sparsity=0.5, example_inputs=x, bounds={"7.weight": 0.5})

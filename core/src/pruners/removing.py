@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from numbers import Real
 from typing import Any, Literal, get_args
 
@@ -151,6 +152,9 @@ def remove(
     )
     _check_options(heads, form, measure, tolerance)
     opened = _traceable(model, example_inputs)
+    for pattern in amount.bounds:
+        if not any(fnmatchcase(name, pattern) for name in opened.layers):
+            raise OptionError(f"bounds names {pattern!r}, which is no layer of the model")
     cutting = Cutting(optimizer, copies, tolerance, strict, _patterns(ignore), form)
     work = Work(opened, as_pruner(pruner), amount, reduction, data, loss, distributed, cutting)
     with work.stages.timing("analysis"):
