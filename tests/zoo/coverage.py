@@ -9,7 +9,7 @@ import click
 
 from .catalogue import ZOO
 from .results import REDUCTION, Result, best, read
-from .tables import HEADS, exceptions, kept_whole, made, row, summary, table
+from .tables import HEADS, exceptions, kept_whole, made, row, summary, table, title
 
 INTRODUCTION = """\
 Half of the channels of every network below were removed with
@@ -37,7 +37,7 @@ def page(results: Mapping[tuple[str, str], Result], pruner: str = "filter-norm")
     chosen = best(results)
     met = [(entry, chosen[entry.name]) for entry in ZOO if entry.name in chosen]
     found = [result for _, result in met]
-    lines = ["# Coverage", "", INTRODUCTION.format(pruner=pruner, reduction=REDUCTION), *summary(found), ""]
+    lines = [*title("Coverage"), INTRODUCTION.format(pruner=pruner, reduction=REDUCTION), *summary(found), ""]
     for section in SECTIONS:
         rows = [row(result) for entry, result in met if entry.name.startswith(f"{section}/")]
         if rows:

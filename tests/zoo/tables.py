@@ -29,6 +29,11 @@ HEADS = (
 )
 
 
+def title(text: str) -> list[str]:
+    """Return the first lines of a page whose tables take all of its width."""
+    return ["---", "hide: [toc]", "---", "", f"# {text}", ""]
+
+
 def summary(results: Sequence[Result]) -> list[str]:
     """Return the totals."""
     good = [each for each in results if each.good]
