@@ -20,8 +20,9 @@ from pruners.storage.manifest import Manifest
 from pruners.storage.models import read_arrays
 from pruners.storage.tensors import NUMPY
 
-PLAIN = [np.dtype(name) for name in NUMPY if name not in vars(ml_dtypes)]
-TYPES = PLAIN + [np.dtype(getattr(ml_dtypes, name)) for name in NUMPY if name in vars(ml_dtypes)]
+EXTENDED = [name for name in NUMPY if name == "bfloat16" or name.startswith("float8")]
+PLAIN = [np.dtype(name) for name in NUMPY if name not in EXTENDED]
+TYPES = PLAIN + [np.dtype(getattr(ml_dtypes, name)) for name in EXTENDED if name in vars(ml_dtypes)]
 
 
 def bits(array: np.ndarray) -> bytes:
