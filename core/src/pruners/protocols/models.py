@@ -1,214 +1,26 @@
-"""What the parts of Pruners expect of each other: structural, so a plugin inherits nothing.
-
-Axes are words: a weight is ``(out, in, *kernel)`` on every framework, a dense layer's
-``(out, in)``, an activation ``(batch, channel, ...)``. Sparsity is the fraction that is
-zero, 0 to 1. Steps are optimiser steps (or epochs) from 0.
-"""
+"""What a backend gives of one open model: to read and write it, record it, cut it, store it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from attrs import field, frozen
+from attrs import frozen
+
+from .views import Array, Loss, Stream, View
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from .selection.ranking import Ranking
-    from .storage.tensors import ModelState, Sizes, StoredTensor
-    from .structure.plan import Coordinates, RemovalPlan, Removed
-    from .structure.program import Attribute, LiteralSize, Program
+    from ..storage.tensors import ModelState, Sizes, StoredTensor
+    from ..structure.plan import Coordinates, RemovalPlan, Removed
+    from ..structure.program import Attribute, LiteralSize, Program
 
-Array = Any
 Form = Literal["module", "graph"]
 """How a smaller model is handed back: the user's own module cut in place, or as an exported graph."""
 MODES = ("eval", "train")
 """The modes a model is run in to find what hangs together."""
-Unit = Literal["weight", "channel"]
-Stream = Generator[tuple[Any, ...], None, None]
-"""What `View.activations` yields: ``(layer, z)`` or ``(layer, z, dz)``."""
-Loss = Callable[[Any, Any], Any]
-"""``loss(model, batch) -> scalar``: runs the model on one batch and returns what to minimise."""
-
-
-class Ops(Protocol):
-    """The array functions a pruner may call, named as in the Python array API standard.
-
-    Every backend gives at least: ``abs sign sqrt square exp log where maximum minimum clip
-    sum prod mean std max min argsort sort take reshape permute_dims expand_dims matmul
-    zeros_like ones_like asarray astype concat isfinite``, and the dtypes ``float32`` and
-    ``float64``. They run on the device where the model's weights are.
-    """
-
-    def abs(self, x: Array, /) -> Array: ...
-    def sum(self, x: Array, /, *, axis: Any = None, keepdims: bool = False) -> Array: ...
-    def astype(self, x: Array, dtype: Any, /) -> Array: ...
-
-
-class View(Protocol):
-    """One open model as a pruner sees it: read-only, canonical layout."""
-
-    @property
-    def weights(self) -> Mapping[str, Array]:
-        """``{parameter name: (out, in, *kernel) array}`` of the layers to score."""
-        ...
-
-    @property
-    def ops(self) -> Ops:
-        """The array functions of the model's framework."""
-        ...
-
-    @property
-    def prepared(self) -> Mapping[str, float]:
-        """What `Prepares.prepare` returned when the session began; empty otherwise."""
-        ...
-
-    def host(self, array: Array) -> np.ndarray:
-        """Return an array of the model's framework as NumPy, without a copy where memory allows."""
-        ...
-
-    def inputs(self) -> Stream:
-        """Yield ``(layer, x)`` piece by piece: what the weights of a layer are multiplied by.
-
-        `x` is a NumPy array ``(sample, group, in, *kernel)`` of float32 or float64, with the axes
-        ``in, *kernel`` of the layer's weight. A sample is one window of one example, padding included;
-        of a dense layer, one vector. A convolution in groups has several; output j of a weight
-        ``(out, in, *kernel)`` belongs to group ``j // (out // groups)``, and everything else has one.
-        The sum of weight times `x` over ``in, *kernel`` is the layer's output without its bias. A
-        layer comes once per piece of each batch: add pieces up.
-        """
-        ...
-
-    def activations(self, gradients: bool = False) -> Stream:
-        """Yield ``(layer, z)``, or ``(layer, z, dz)``, batch by batch; nothing is stored.
-
-        `layer` is a key of `weights`, `z` the layer's output ``(batch, channel, ...)``
-        and `dz` the gradient of the loss with respect to it.
-        """
-        ...
-
-    def activated(self) -> Stream:
-        """Yield ``(layer, a)`` batch by batch: the layer's output past its normalisation and nonlinearity.
-
-        Of a convolution followed by a batch norm and a ReLU, `a` ``(batch, channel, ...)`` is
-        what the ReLU gives; of a layer followed by neither, its own output.
-        """
-        ...
-
-    def consumers(self, layer: str, locations: int = 10, seed: int = 0) -> Stream:
-        """Yield ``(reader, weight, patches)`` batch by batch: who reads this layer's channels, and what.
-
-        `weight` ``(out, channel, position)`` is the part of the reader's weight that meets the
-        layer's channels, `patches` ``(sample, channel, position)`` what its windows saw at
-        `locations` places per example, drawn from `seed`. Both are NumPy arrays. A depthwise
-        convolution reads nothing of its own: whoever reads its output is yielded.
-        """
-        ...
-
-    def reads(self, layer: str) -> Mapping[str, tuple[np.ndarray, Sequence[np.ndarray]]]:
-        """
-        Return ``{reader: (weight, positions)}`` of the readers that `consumers` yields.
-
-        `weight` ``(out, in, *kernel)`` is the reader's whole weight, and ``positions[channel]`` are
-        the flat positions in it that meet one of the layer's channels.
-        """
-        ...
-
-    def scales(self) -> Mapping[str, Array]:
-        """Return the scale (channel,) of the batch norm that directly reads a layer, where there is one."""
-        ...
-
-    def gradients(self) -> Mapping[str, Array]:
-        """Return the mean loss gradient of each weight over the calibration batches."""
-        ...
-
-
-class Pruner(Protocol):
-    """Ranks units: one score per weight or per output channel; the larger is kept."""
-
-    @property
-    def unit(self) -> Unit:
-        """What one score stands for: a weight, or a whole output channel."""
-        ...
-
-    def scores(self, view: View) -> Mapping[str, Any]:
-        """Return ``{name: scores}`` with the names and, for weights, the shapes of `view.weights`.
-
-        An array of the model's framework, a NumPy array, or `pruners.Magnitude`.
-        """
-        ...
-
-
-@runtime_checkable
-class Allocates(Protocol):
-    """Optional, for pruners that decide themselves how much of each layer goes."""
-
-    def allocate(self, view: View, sparsity: float) -> Mapping[str, float]:
-        """Return the sparsity of each layer, in [0, 1), for the asked strength `sparsity`."""
-        ...
-
-
-@runtime_checkable
-class Adjusts(Protocol):
-    """Optional, for pruners that repair what remains after a removal."""
-
-    def adjust(self, view: View, kept: Mapping[str, np.ndarray]) -> Mapping[str, Any]:
-        """
-        Return new weights ``{name: (out, in, *kernel)}`` for any parameters, full size.
-
-        `kept` says for each scored layer which output channels stay: bool ``(out,)``.
-        """
-        ...
-
-
-@runtime_checkable
-class Prepares(Protocol):
-    """Optional, for pruners that measure something once, before anything is pruned."""
-
-    def prepare(self, view: View) -> Mapping[str, float]:
-        """Return plain numbers; they come back as `view.prepared` and are saved with the session."""
-        ...
-
-
-class Scheduler(Protocol):
-    """Says how sparse a layer should be at a step, and when masks are recomputed."""
-
-    def sparsity(self, step: int) -> float:
-        """Return the fraction of weights that are zero after `step`, in [0, 1)."""
-        ...
-
-    def due(self, step: int) -> bool:
-        """Return whether masks are recomputed at `step`."""
-        ...
-
-
-@runtime_checkable
-class Bounded(Protocol):
-    """Optional, for schedules whose ends can be set from outside.
-
-    A rule's ``sparsity=`` sets the end, ``restore=True`` sets the beginning.
-    """
-
-    def between(self, initial: float | None, final: float | None) -> Scheduler:
-        """Return this schedule from `initial` to `final`; None leaves an end as it is."""
-        ...
-
-
-class Pattern(Protocol):
-    """Says where zeros may lie in a layer."""
-
-    def mask(self, ranking: Ranking, sparsity: float) -> np.ndarray:
-        """Return the bool mask ``(out, in, *kernel)``, True where kept, exact under ties.
-
-        May raise `pruners.SkipLayer` with the reason why the pattern cannot lie here.
-        """
-        ...
-
-    def check(self, mask: np.ndarray) -> None:
-        """Raise `pruners.PatternError` if `mask` breaks the pattern."""
-        ...
 
 
 @frozen(kw_only=True)
@@ -463,14 +275,3 @@ class Completes(Backend, Protocol):
         `pruners.TraceError` where the model does not run; it is then as it was.
         """
         ...
-
-
-@frozen
-class Magnitude:
-    """Scores that are the absolute values of `array`, without computing them.
-
-    A pruner that ranks by magnitude returns ``Magnitude(w)``: selection clears the sign bit
-    as it reads, so no second copy of the weights is made.
-    """
-
-    array: Array = field(eq=False)

@@ -1,0 +1,54 @@
+"""What the parts of Pruners expect of each other: structural, so a plugin inherits nothing.
+
+Axes are words: a weight is ``(out, in, *kernel)`` on every framework, a dense layer's
+``(out, in)``, an activation ``(batch, channel, ...)``. Sparsity is the fraction that is
+zero, 0 to 1. Steps are optimiser steps (or epochs) from 0.
+"""
+
+from .models import (
+    MODES,
+    Backend,
+    Completes,
+    Form,
+    Keeper,
+    Layer,
+    OpenModel,
+    Ranked,
+    Rebuilds,
+    Scaled,
+    Storable,
+    Traceable,
+    Traced,
+)
+from .plugins import Adjusts, Allocates, Bounded, Magnitude, Pattern, Prepares, Pruner, Scheduler, Unit
+from .views import Array, Loss, Ops, Stream, View
+
+__all__ = [
+    "Adjusts",
+    "Allocates",
+    "Array",
+    "Backend",
+    "Bounded",
+    "Completes",
+    "Form",
+    "Keeper",
+    "Layer",
+    "Loss",
+    "Magnitude",
+    "MODES",
+    "OpenModel",
+    "Ops",
+    "Pattern",
+    "Prepares",
+    "Pruner",
+    "Ranked",
+    "Rebuilds",
+    "Scaled",
+    "Scheduler",
+    "Storable",
+    "Stream",
+    "Traceable",
+    "Traced",
+    "Unit",
+    "View",
+]
