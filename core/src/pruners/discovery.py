@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 from . import hooks
 from .errors import BrokenPlugin, PluginConflict, PrunersError, UnknownName
 from .known import PACKAGES
-from .specs import BackendSpec, PatternSpec, PrunerSpec, SchedulerSpec, Spec
+from .specs import BackendSpec, PatternSpec, PrunerSpec, RuntimeSpec, SchedulerSpec, Spec
 from .versions import CURRENT, Api
 
 HOOKS: dict[str, type[Spec]] = {
@@ -23,6 +23,7 @@ HOOKS: dict[str, type[Spec]] = {
     "provide_schedulers": SchedulerSpec,
     "provide_patterns": PatternSpec,
     "provide_backends": BackendSpec,
+    "provide_runtimes": RuntimeSpec,
 }
 
 
@@ -55,7 +56,7 @@ class Plugin:
 
     @property
     def kind(self) -> str:
-        """``"pruner"``, ``"schedule"``, ``"pattern"`` or ``"backend"``."""
+        """``"pruner"``, ``"schedule"``, ``"pattern"``, ``"backend"`` or ``"runtime"``."""
         return self.spec.kind
 
     @property

@@ -83,6 +83,14 @@ class ProofError(RemovalError):
     """The smaller model fails or computes something else than the masked one; all was undone."""
 
 
+class ExportError(PrunersError, RuntimeError):
+    """A model cannot be written in a format, or not be run by a runtime; nothing is left half written."""
+
+
+class RankError(PrunersError, RuntimeError):
+    """Another rank failed, or ranks disagree; every rank is as it was, with its old masks."""
+
+
 class PatternLimit(UserWarning):
     """A pattern cannot reach the sparsity it was asked for and stops at its own limit."""
 

@@ -1,4 +1,4 @@
-"""The four hooks of Pruners; a plugin implements one or more and yields frozen specs."""
+"""The five hooks of Pruners; a plugin implements one or more and yields frozen specs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from .specs import BackendSpec, PatternSpec, PrunerSpec, SchedulerSpec
+from .specs import BackendSpec, PatternSpec, PrunerSpec, RuntimeSpec, SchedulerSpec
 
 PROJECT = "pruners"
 
@@ -32,3 +32,8 @@ def provide_patterns() -> Iterable[PatternSpec]:  # type: ignore[empty-body]
 @hookspec
 def provide_backends() -> Iterable[BackendSpec]:  # type: ignore[empty-body]
     """Yield one `BackendSpec` per framework this package adapts."""
+
+
+@hookspec
+def provide_runtimes() -> Iterable[RuntimeSpec]:  # type: ignore[empty-body]
+    """Yield one `RuntimeSpec` per runtime that this package runs models on."""

@@ -127,7 +127,23 @@ class BackendSpec(_Spec):
     """The version of the plugin API it is written for; without it, the oldest that core takes."""
 
 
-Spec = PrunerSpec | SchedulerSpec | PatternSpec | BackendSpec
+@frozen(kw_only=True)
+class RuntimeSpec(_Spec):
+    """One runtime: its name, how to make it, the format it reads, the modules that must be importable."""
+
+    kind: ClassVar[str] = "runtime"
+
+    name: str = field(validator=_name)
+    factory: Factory = field(validator=_factory)
+    format: str = field(validator=_name)
+    """What it opens: a file format that backends export, as "onnx", or a backend's name for live models."""
+    modules: tuple[str, ...] = field(default=(), converter=_names)
+    summary: str = field(default="", validator=_text)
+    api: int = field(default=OLDEST, validator=_version)
+    """The version of the plugin API it is written for; without it, the oldest that core takes."""
+
+
+Spec = PrunerSpec | SchedulerSpec | PatternSpec | BackendSpec | RuntimeSpec
 
 
 @frozen

@@ -21,30 +21,40 @@ from .models import (
     Traced,
 )
 from .plugins import Adjusts, Allocates, Bounded, Magnitude, Pattern, Prepares, Pruner, Scheduler, Unit
+from .ranks import Box, Peers, Sharded, Shared
+from .runtimes import Converts, Exports, Running, Runtime
 from .views import Array, Loss, Ops, Stream, View
 
 __all__ = [
+    "MODES",
     "Adjusts",
     "Allocates",
     "Array",
     "Backend",
     "Bounded",
+    "Box",
     "Completes",
+    "Converts",
+    "Exports",
     "Form",
     "Keeper",
     "Layer",
     "Loss",
     "Magnitude",
-    "MODES",
     "OpenModel",
     "Ops",
     "Pattern",
+    "Peers",
     "Prepares",
     "Pruner",
     "Ranked",
     "Rebuilds",
+    "Running",
+    "Runtime",
     "Scaled",
     "Scheduler",
+    "Sharded",
+    "Shared",
     "Storable",
     "Stream",
     "Traceable",
