@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .api import masks, prune, scales, scores
     from .attaching import attach
     from .config_list import rules_from_config_list
+    from .progress import show_progress
     from .recipes import Recipe, recipe
     from .removals import Removal
     from .removing import remove
@@ -93,6 +94,7 @@ _LAZY = {
     "scales": "api",
     "scores": "api",
     "sensitivity": "scan",
+    "show_progress": "progress",
 }
 
 __all__ = [
@@ -167,6 +169,7 @@ __all__ = [
     "schedule",
     "scores",
     "sensitivity",
+    "show_progress",
 ]
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import evolve
-from rich.console import Console
-from rich.progress import Progress
 
 from . import registry
 from .errors import OptionError
 from .host import zero_pruned
+from .progress import steps
 from .protocols import Allocates
 from .rules import Rule, assign
 from .scheduling import as_part
@@ -42,7 +40,6 @@ def sensitivity(
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
     higher_is_better: bool = True,
-    progress: bool = True,
 ) -> Sensitivities:
     """
     Measure how a model's quality falls as each layer alone is pruned.
@@ -69,8 +66,6 @@ def sensitivity(
         Calibration batches and ``loss(model, batch)``, for pruners that need them.
     higher_is_better : bool, default True
         False when `evaluate` returns a loss.
-    progress : bool, default True
-        Show a progress bar on the error stream; never shown where that is not a terminal.
 
     Returns
     -------
@@ -112,11 +107,11 @@ def sensitivity(
     wanted = _ascending(sparsities, scorer)
     scorer = evolve(scorer, prepared=scorer.prepare())
     chosen = as_part("pattern", pattern, ("mask", "check"))
-    with _counter(progress, 1 + len(names) * len(wanted)) as count:
+    with steps("sensitivity", 1 + len(names) * len(wanted)) as done:
 
         def measure() -> float:
             metric = _number(evaluate(model))
-            count()
+            done()
             return metric
 
         baseline = measure()
@@ -218,15 +213,3 @@ def _number(metric: Any) -> float:
         return float(metric)
     except (TypeError, ValueError):
         raise OptionError(f"evaluate(model) must return one number, it returned {metric!r}") from None
-
-
-@contextmanager
-def _counter(shown: bool, total: int) -> Iterator[Callable[[], None]]:
-    """Count measurements on a progress bar, where there is a terminal to show it."""
-    console = Console(stderr=True)
-    if not (shown and console.is_terminal):
-        yield lambda: None
-        return
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("sensitivity", total=total)
-        yield lambda: bar.advance(task)

@@ -1,0 +1,133 @@
+"""How far long work is: said by whoever does it, shown on the error stream where somebody asked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+Item = TypeVar("Item")
+
+
+@contextmanager
+def show_progress(console: Console | None = None) -> Iterator[None]:
+    """
+    Show how far long work is, while this context lasts; without it nothing is ever shown.
+
+    Parameters
+    ----------
+    console : rich.console.Console, optional
+        Where to show it; the error stream when left out, where that is a terminal or a notebook.
+
+    Notes
+    -----
+    One line for each piece of work under way, which goes away when the work ends. Shown in the
+    thread that asked. The command line does this on a terminal.
+
+    Examples
+    --------
+    >>> import numpy as np, pruners
+    >>> with pruners.show_progress():
+    ...     found = pruners.sensitivity({"w": np.ones((4, 4))}, lambda model: 1.0)
+    """
+    if _shown.get() is not None:
+        yield
+        return
+    token = _shown.set(_Display(console))
+    try:
+        yield
+    finally:
+        _shown.reset(token)
+
+
+@contextmanager
+def steps(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """
+    Say that work of `total` steps, or of nobody knows how many, is under way; for library code.
+
+    Yields a function to call after each step, or with a number after several: ``done()``, ``done(8)``.
+    """
+    display = _shown.get()
+    if display is None:
+        yield _nothing
+        return
+    with display.row(what, total) as done:
+        yield done
+
+
+def counted(items: Iterable[Item], what: str) -> Iterator[Item]:
+    """Yield the same items and count them as steps; for library code."""
+    with steps(what, len(items) if isinstance(items, Sized) else None) as done:
+        for item in items:
+            yield item
+            done()
+
+
+def _nothing(_: int = 1) -> None:
+    """Count for nobody."""
+
+
+@define(eq=False)
+class _Display:
+    """Rows on a console, which is made and drawn on only while there is a row."""
+
+    console: Console | None
+    _bars: Progress | None = None
+
+    @contextmanager
+    def row(self, what: str, total: int | None) -> Iterator[Callable[..., None]]:
+        """Show one row."""
+        bars = self._started()
+        if bars is None:
+            yield _nothing
+            return
+        task: TaskID = bars.add_task(what, total=total)
+        try:
+            yield lambda count=1: bars.advance(task, count)
+        finally:
+            bars.refresh()
+            bars.remove_task(task)
+            if not bars.task_ids:
+                bars.stop()
+                self._bars = None
+
+    def _started(self) -> Progress | None:
+        if self._bars is None:
+            console = self._shown_on()
+            if console is None:
+                return None
+            self._bars = _bars(console)
+            self._bars.start()
+        return self._bars
+
+    def _shown_on(self) -> Console | None:
+        from rich.console import Console
+
+        if self.console is None:
+            self.console = Console(stderr=True)
+        return self.console if self.console.is_terminal or self.console.is_jupyter else None
+
+
+_shown: ContextVar[_Display | None] = ContextVar("pruners_progress", default=None)
+
+
+def _bars(console: Console) -> Progress:
+    """Return bars that leave nothing behind; what others print to the same terminal goes above them."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    together = bool(sys.stdout and sys.stdout.isatty())
+    return Progress(*columns, console=console, transient=True, redirect_stdout=together)
