@@ -185,7 +185,7 @@ def test_a_broken_promise_exits_1(runs, monkeypatch, tmp_path):
 )
 def test_the_verdict_follows_the_measurement(needed, dense, pruned, words):
     from pruners.demo.measuring import verdict
-    from pruners.removals import Latency
+    from pruners.measuring.latency import Latency
 
     found = verdict(Latency(*dense, rounds=60), Latency(*pruned, rounds=60), because=": the reason")
     assert words in found

@@ -2,55 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from statistics import quantiles
-from time import perf_counter
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import asdict, field, frozen
 from rich import box
 from rich.table import Table
 
+from .measuring.latency import Latency
 from .structure.plan import Proof, RemovalPlan
 from .tables import as_text
-
-NOISE = 0.03
-"""A difference of median latencies below this fraction counts as none."""
-
-
-@frozen
-class Latency:
-    """Milliseconds of one forward pass: the median, and the middle half of the rounds."""
-
-    median: float
-    low: float
-    high: float
-    rounds: int
-
-    @classmethod
-    def of(cls, times: Sequence[float]) -> Latency:
-        """Return the median and the middle half of times in milliseconds."""
-        low, median, high = quantiles(times, n=4, method="inclusive") if len(times) > 1 else [times[0]] * 3
-        return cls(median, low, high, len(times))
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f} ms ({self.low:.2f} to {self.high:.2f})"
-
-    def gain(self, other: Latency) -> float:
-        """Return how much faster `other` is, as a fraction; 0 where the two cannot be told apart."""
-        gain = self.median / other.median - 1
-        apart = other.high < self.low if gain > 0 else other.low > self.high
-        return gain if apart and abs(gain) > NOISE else 0.0
-
-
-def measure_latency(run: Callable[[], object], rounds: int) -> Latency:
-    """Time `run`, which returns when its work is done; one more round warms up."""
-    times = []
-    for _ in range(rounds + 1):
-        start = perf_counter()
-        run()
-        times.append(1000 * (perf_counter() - start))
-    return Latency.of(times[1:])
 
 
 @frozen

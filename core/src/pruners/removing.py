@@ -8,13 +8,14 @@ from numbers import Real
 from typing import Any, Literal, get_args
 
 from .errors import OptionError, RemovalError
+from .measuring.latency import Latency, measure_latency
 from .opening import opened_by
 from .options import integer
 from .protocols import MODES, Form, Loss, Pruner, Traceable
 from .registry import backend_for
 from .removal_plans import whole_layers
 from .removal_work import Cutting, Heads, Work
-from .removals import Latency, Removal, measure_latency
+from .removals import Removal
 from .scoring import as_pruner
 from .structure.choosing import Amount, Reduction
 from .structure.plan import Removed

@@ -11,8 +11,8 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
+from ..measuring.latency import Latency
 from ..registry import backend_for
-from ..removals import Latency
 from ..reports import Report
 from .training import BANK, SPARSITY, Run
 

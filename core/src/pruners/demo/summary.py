@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..removals import Latency
+from ..measuring.latency import Latency
 from ..reports import Report
 from .measuring import FileSize, bank_counts, verdict
 from .training import BANK, HELD_OUT, SPARSITY, Run

@@ -1,0 +1,49 @@
+"""Milliseconds of one run: the median, its spread, and whether two of them can be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import quantiles
+from time import perf_counter
+
+from attrs import frozen
+
+NOISE = 0.03
+"""A difference of median latencies below this fraction counts as none."""
+
+
+@frozen
+class Latency:
+    """Milliseconds of one forward pass: the median, and the middle half of the rounds."""
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+    @classmethod
+    def of(cls, times: Sequence[float]) -> Latency:
+        """Return the median and the middle half of times in milliseconds."""
+        low, median, high = quantiles(times, n=4, method="inclusive") if len(times) > 1 else [times[0]] * 3
+        return cls(median, low, high, len(times))
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ms ({self.low:.2f} to {self.high:.2f})"
+
+    def gain(self, other: Latency) -> float:
+        """Return how much faster `other` is, as a fraction; 0 where the two cannot be told apart."""
+        gain = self.median / other.median - 1
+        apart = other.high < self.low if gain > 0 else other.low > self.high
+        return gain if apart and abs(gain) > NOISE else 0.0
+
+
+def milliseconds(run: Callable[[], object]) -> float:
+    """Return how long `run` takes, which returns when its work is done."""
+    start = perf_counter()
+    run()
+    return 1000 * (perf_counter() - start)
+
+
+def measure_latency(run: Callable[[], object], rounds: int) -> Latency:
+    """Time `run`, which returns when its work is done; one more round warms up."""
+    return Latency.of([milliseconds(run) for _ in range(rounds + 1)][1:])

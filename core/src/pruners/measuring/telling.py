@@ -1,0 +1,145 @@
+"""A measurement in tables and in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from .latency import Latency
+from .results import Measurement, ModelFigures, RuntimeRow
+
+
+def sentences(found: Measurement) -> Iterator[str]:
+    """Yield what the numbers mean; the first model is what the others are compared with."""
+    if not found.models:
+        return
+    reference, *others = found.models
+    for model in others:
+        yield from _smaller(reference, model)
+    rows = {(row.model, row.runtime): row for row in found.rows}
+    for model in others:
+        for runtime in dict.fromkeys(row.runtime for row in found.rows):
+            before, after = rows[reference.name, runtime].latency, rows[model.name, runtime].latency
+            if before and after:
+                yield _faster(found, runtime, (reference.name, before), (model.name, after))
+    for row in found.rows:
+        if row.latency is None:
+            yield f"{row.model} was not timed in {row.runtime}: {row.note}."
+    if any(row.latency for row in found.rows):
+        yield _how(found)
+
+
+def _smaller(reference: ModelFigures, model: ModelFigures) -> Iterator[str]:
+    before = reference.bytes.get("dense file")
+    sizes = {size: kind for kind, size in reversed(model.bytes.items())}
+    if before and sizes:
+        least = min(sizes)
+        yield (
+            f"{model.name} takes {least:,} bytes on disk ({sizes[least]}), {least / before:.3f} of "
+            f"{reference.name}'s {before:,}."
+        )
+    if reference.macs and model.macs is not None:
+        of = f"{reference.name}'s {reference.macs:,}"
+        part = model.macs / reference.macs
+        same = model.macs == reference.macs
+        yield f"{model.name} takes " + (
+            f"as many MACs as {reference.name}: {model.macs:,}, since zeros are multiplied, too."
+            if same
+            else f"{model.macs:,} MACs, {part:.3f} of {of}."
+        )
+    if reference.accuracy is not None and model.accuracy is not None:
+        change = model.accuracy - reference.accuracy
+        yield (
+            f"{model.name} evaluates to {model.accuracy:.4g}, {reference.name} to {reference.accuracy:.4g} "
+            f"({change:+.4g})."
+        )
+
+
+def _faster(
+    found: Measurement, runtime: str, reference: tuple[str, Latency], model: tuple[str, Latency]
+) -> str:
+    (first, before), (second, after) = reference, model
+    times = f"{first} {before}, {second} {after}"
+    gain = before.gain(after)
+    if gain > 0:
+        return f"{second} is {1 + gain:.2f} times as fast as {first} in {runtime} here{_setting(found)}: {times}."
+    slower = "slower, " if gain < 0 else ""
+    return f"No faster here: {second} in {runtime}{_setting(found)}: {slower}{times}."
+
+
+def _setting(found: Measurement) -> str:
+    parts = [f"{found.threads} thread{'s' if found.threads != 1 else ''}"]
+    parts += [f"batch {found.batch}"] if found.batch is not None else []
+    return f" ({', '.join(parts)})"
+
+
+def _how(found: Measurement) -> str:
+    processor = found.machine.get("processor")
+    return (
+        f"Times are medians of {found.rounds} rounds, with the middle half in brackets; in each round every "
+        f"row ran once{f', on {processor}' if processor else ''}."
+    )
+
+
+def tables(found: Measurement) -> list[Table]:
+    """Return the table of models and, where anything ran, the one of runtimes."""
+    return [_models(found), *([_rows(found)] if found.rows else [])]
+
+
+def _models(found: Measurement) -> Table:
+    wide: list[tuple[str, Callable[[ModelFigures], object]]] = [
+        ("parameters", lambda model: model.parameters),
+        ("non-zeros", lambda model: model.nonzeros),
+        ("MACs", lambda model: model.macs),
+        *(
+            (f"{kind}, bytes", lambda model, kind=kind: model.bytes.get(kind))  # type: ignore[misc]
+            for kind in dict.fromkeys(kind for model in found.models for kind in model.bytes)
+        ),
+        ("parameters in memory, bytes", lambda model: model.memory.get("parameters")),
+        ("accuracy", lambda model: None if model.accuracy is None else f"{model.accuracy:.4g}"),
+    ]
+    shown = [(head, of) for head, of in wide if any(of(model) is not None for model in found.models)]
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("model", overflow="fold")
+    for head, _ in shown:
+        table.add_column(head, justify="right")
+    noted = any(model.note for model in found.models)
+    if noted:
+        table.add_column("note", overflow="fold")
+    for model in found.models:
+        cells = [model.name, *(_number(of(model)) for _, of in shown), *([model.note] if noted else [])]
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _rows(found: Measurement) -> Table:
+    wide: list[tuple[str, Callable[[RuntimeRow], object]]] = [
+        ("median, ms", lambda row: row.latency and f"{row.latency.median:.3f}"),
+        ("middle half, ms", lambda row: row.latency and f"{row.latency.low:.3f} to {row.latency.high:.3f}"),
+        ("file, bytes", lambda row: row.file_bytes),
+        ("peak memory, bytes", lambda row: row.peak_bytes),
+        ("error", lambda row: None if row.error is None else f"{row.error:.1e}"),
+    ]
+    shown = [(head, of) for head, of in wide if any(of(row) is not None for row in found.rows)]
+    table = Table(box=box.SIMPLE_HEAD)
+    for head in ("runtime", "model"):
+        table.add_column(head, overflow="fold")
+    for head, _ in shown:
+        table.add_column(head, justify="right")
+    noted = any(row.note for row in found.rows)
+    if noted:
+        table.add_column("note", overflow="fold")
+    runtimes = list(dict.fromkeys(row.runtime for row in found.rows))
+    for row in sorted(found.rows, key=lambda row: runtimes.index(row.runtime)):
+        cells = [row.runtime, row.model, *(_number(of(row)) for _, of in shown)]
+        table.add_row(*(Text(cell) for cell in [*cells, *([row.note] if noted else [])]))
+    return table
+
+
+def _number(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else str(value)
