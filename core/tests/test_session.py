@@ -323,3 +323,63 @@ def test_a_state_is_taken_up_again_under_every_kind_of_rounding(rounding):
     again = pruners.attach(arrays(), pruners.Rule(sparsity=0.5, rounding=rounding))
     again.load_state_dict(json.loads(json.dumps(state)))
     assert again.state_dict() == state
+
+
+def test_what_is_recorded_has_the_sessions_time_and_sparsity():
+    pruning = pruners.attach(arrays(), pruners.Rule(schedule=Steps((0.0, 0.25, 0.5))))
+    pruning.record(accuracy=0.9, loss=np.float32(1.5))
+    pruning.step()
+    pruning.record(accuracy=np.array([0.8]))
+    pruning.finish()
+    pruning.record(accuracy=1)
+    assert [(entry.step, entry.sparsity, entry.metrics) for entry in pruning.history] == [
+        (0, 0.0, {"accuracy": 0.9, "loss": 1.5}),
+        (1, 0.25, {"accuracy": 0.8}),
+        (1, 0.25, {"accuracy": 1.0}),
+    ]
+    assert all(type(value) is float for entry in pruning.history for value in entry.metrics.values())
+    assert [update.step for update in pruning.log] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ({}, "at least one number by its name"),
+        ({"good": 1.0, "accuracy": "0.9"}, "accuracy must be one number, got '0.9'"),
+        ({"accuracy": None}, "accuracy must be one number, got None"),
+        ({"accuracy": True}, "accuracy must be one number, got True"),
+        ({"accuracy": np.zeros(2)}, "accuracy must be one number"),
+        ({"accuracy": 1j}, "accuracy must be one number"),
+    ],
+)
+def test_what_is_no_number_is_not_recorded(metrics, message):
+    pruning = pruners.attach(arrays(), pruners.Rule(sparsity=0.5))
+    with pytest.raises(pruners.OptionError, match=message):
+        pruning.record(**metrics)
+    assert pruning.history == ()
+
+
+def test_the_history_resumes_with_its_nan_and_older_states_have_none():
+    first = pruners.attach(arrays(), pruners.Rule(sparsity=0.5))
+    first.record(accuracy=0.1 + 0.2)
+    first.record(loss=float("nan"), best=-float("inf"))
+    state = json.loads(json.dumps(first.state_dict(), allow_nan=False))
+    second = pruners.attach(arrays(), pruners.Rule(sparsity=0.5))
+    second.load_state_dict(state)
+    assert second.history[0] == first.history[0]
+    assert np.isnan(second.history[1].metrics["loss"])
+    assert second.history[1].metrics["best"] == -np.inf
+    assert second.state_dict() == first.state_dict()
+    del state["history"]
+    second.load_state_dict(state)
+    assert second.history == ()
+    state["history"] = [[1]]
+    with pytest.raises(pruners.StateError, match="damaged"):
+        second.load_state_dict(state)
+
+
+def test_masks_on_the_host_cannot_be_exchanged():
+    pruning = pruners.attach(arrays(), pruners.Rule(sparsity=0.5))
+    assert (pruning.host_masks["fc.weight"] == pruning.masks["fc.weight"]).all()
+    with pytest.raises(TypeError):
+        pruning.host_masks["fc.weight"] = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .discovery import Failure, Installed, Plugin
 from .errors import (
     BrokenPlugin,
+    ExportError,
     IncompatiblePlugin,
     NeedsData,
     NoBackend,
@@ -40,6 +41,8 @@ from .protocols import (
     Allocates,
     Backend,
     Bounded,
+    Converts,
+    Exports,
     Keeper,
     Layer,
     Loss,
@@ -49,13 +52,15 @@ from .protocols import (
     Pattern,
     Prepares,
     Pruner,
+    Running,
+    Runtime,
     Scheduler,
     Traceable,
     Traced,
     View,
 )
-from .registry import installed, pattern, pruner, schedule
-from .specs import BackendSpec, PatternSpec, PrunerSpec, SchedulerSpec
+from .registry import installed, pattern, pruner, runtime, schedule
+from .specs import BackendSpec, PatternSpec, PrunerSpec, RuntimeSpec, SchedulerSpec
 
 if TYPE_CHECKING:
     from .api import masks, prune, scales, scores
@@ -63,6 +68,7 @@ if TYPE_CHECKING:
     from .config_list import rules_from_config_list
     from .progress import show_progress
     from .recipes import Recipe, recipe
+    from .records import Record
     from .removals import Removal
     from .removing import remove
     from .reports import Report, report
@@ -76,6 +82,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "Pruning": "session",
     "Recipe": "recipes",
+    "Record": "records",
     "Removal": "removals",
     "Report": "reports",
     "Rule": "rules",
@@ -104,6 +111,9 @@ __all__ = [
     "BackendSpec",
     "Bounded",
     "BrokenPlugin",
+    "Converts",
+    "ExportError",
+    "Exports",
     "Failure",
     "IncompatiblePlugin",
     "Installed",
@@ -133,11 +143,15 @@ __all__ = [
     "ReadOnlyError",
     "Recipe",
     "RecipeError",
+    "Record",
     "Removal",
     "RemovalError",
     "Report",
     "Rule",
     "RuleError",
+    "Running",
+    "Runtime",
+    "RuntimeSpec",
     "Scheduler",
     "SchedulerSpec",
     "ScoreError",
@@ -164,6 +178,7 @@ __all__ = [
     "remove",
     "report",
     "rules_from_config_list",
+    "runtime",
     "save",
     "scales",
     "schedule",

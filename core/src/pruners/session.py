@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, SupportsFloat
 
 import numpy as np
 from attrs import frozen
@@ -12,6 +13,7 @@ from .errors import StateError
 from .host import count_zeros
 from .plans import Plan, describe, resume, select_due
 from .protocols import Keeper, Loss, OpenModel
+from .records import Record, checked
 from .reports import Report, session_report
 from .selection import Selection
 from .states import Clock, State
@@ -58,6 +60,7 @@ class Pruning:
         self._time = 0
         self._clock: Clock = None
         self._log: list[Update] = []
+        self._history: list[Record] = []
         self.skipped: dict[str, str] = {}
 
     @property
@@ -69,6 +72,21 @@ class Pruning:
     def log(self) -> tuple[Update, ...]:
         """When masks were recomputed, and the total sparsity reached."""
         return tuple(self._log)
+
+    @property
+    def history(self) -> tuple[Record, ...]:
+        """What `record` was told, in the order it was told."""
+        return tuple(self._history)
+
+    @property
+    def opened(self) -> OpenModel:
+        """The model as its backend opened it."""
+        return self._opened
+
+    @property
+    def host_masks(self) -> Mapping[str, np.ndarray]:
+        """Today's masks on the host, ``(out, in, *kernel)``, True where kept; read them and do not write."""
+        return MappingProxyType(self._masks)
 
     @property
     def masks(self) -> dict[str, Any]:
@@ -124,6 +142,26 @@ class Pruning:
         self._advance(int(number))
         self._clock = "epoch"
 
+    def record(self, **metrics: SupportsFloat) -> None:
+        """
+        Keep what was measured now, beside the session's time and the sparsity reached.
+
+        `history` has it, `state_dict` carries it, `pruners.page` draws it over time. It may also be
+        called after `finish`.
+
+        Parameters
+        ----------
+        **metrics : float
+            Numbers by name, for example ``accuracy=0.98``; a one-element array of any framework is one,
+            too. NaN and infinities are kept as they are, so that what diverged is seen.
+
+        Raises
+        ------
+        OptionError
+            If there is no metric, or one is not a number; nothing is kept then.
+        """
+        self._history.append(Record(self._time, self.sparsity().total, checked(metrics)))
+
     def sparsity(self) -> Sparsity:
         """Return each layer's fraction of zero weights, and zeros over all listed weights."""
         zeros = {name: count_zeros(self._opened.read(name)) for name in self._masks}
@@ -153,6 +191,7 @@ class Pruning:
             initial=self._plans[0].initial if self._plans else None,
             skipped=self.skipped,
             log=tuple((update.step, update.sparsity) for update in self._log),
+            history=self.history,
         )
         return state.to_json()
 
@@ -184,6 +223,7 @@ class Pruning:
         self._masks = dict(saved.masks)
         self._time, self._clock = saved.time, saved.clock
         self._log = [Update(step, sparsity) for step, sparsity in saved.log]
+        self._history = list(saved.history)
         self.skipped = dict(saved.skipped)
 
     def finish(self) -> Any:

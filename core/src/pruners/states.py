@@ -11,6 +11,7 @@ import numpy as np
 from attrs import frozen
 
 from .errors import StateError
+from .records import Record
 
 FORMAT = 1
 Clock = Literal["step", "epoch"] | None
@@ -31,6 +32,8 @@ class State:
     """The sparsity each layer's schedule started from, where it was restored."""
     skipped: Mapping[str, str]
     log: tuple[tuple[int, float], ...]
+    history: tuple[Record, ...] = ()
+    """What the user recorded; states from before there was such a thing have none."""
 
     def to_json(self) -> dict[str, Any]:
         """Return numbers, text, lists and dicts; masks are packed bits in base64."""
@@ -46,6 +49,7 @@ class State:
             "initial": None if self.initial is None else dict(self.initial),
             "skipped": dict(self.skipped),
             "log": [list(entry) for entry in self.log],
+            "history": [entry.to_json() for entry in self.history],
         }
 
     @classmethod
@@ -80,6 +84,7 @@ class State:
                 else {n: float(v) for n, v in state["initial"].items()},
                 skipped=dict(state["skipped"]),
                 log=tuple((int(step), float(sparsity)) for step, sparsity in state["log"]),
+                history=tuple(Record.from_json(entry) for entry in state.get("history", ())),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, StateError):
