@@ -20,7 +20,20 @@ from .models import (
     Traceable,
     Traced,
 )
-from .plugins import Adjusts, Allocates, Bounded, Magnitude, Pattern, Prepares, Pruner, Scheduler, Unit
+from .plugins import (
+    Adjusts,
+    Allocates,
+    Bounded,
+    Divides,
+    Magnitude,
+    Pattern,
+    Prepares,
+    Pruner,
+    Reach,
+    Reaches,
+    Scheduler,
+    Unit,
+)
 from .ranks import Box, Peers, Sharded, Shared
 from .runtimes import Converts, Exports, Running, Runtime
 from .views import Array, Loss, Ops, Stream, View
@@ -35,6 +48,7 @@ __all__ = [
     "Box",
     "Completes",
     "Converts",
+    "Divides",
     "Exports",
     "Form",
     "Keeper",
@@ -48,6 +62,8 @@ __all__ = [
     "Prepares",
     "Pruner",
     "Ranked",
+    "Reach",
+    "Reaches",
     "Rebuilds",
     "Running",
     "Runtime",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..selection.ranking import Ranking
 
 Unit = Literal["weight", "channel"]
+Reach = Literal["weight", "channel", "layer"]
+"""How much of its layer a score looks at: its own weight, its own output channel, or the whole layer."""
 
 
 class Pruner(Protocol):
@@ -30,6 +32,22 @@ class Pruner(Protocol):
 
         An array of the model's framework, a NumPy array, or `pruners.Magnitude`.
         """
+        ...
+
+
+@runtime_checkable
+class Reaches(Protocol):
+    """
+    Optional, for pruners that say how much of its layer a score looks at: nothing outside that changes it.
+
+    Layers that lie in pieces on several ranks are then scored where they lie (``"weight"``), by whole rows
+    (``"channel"``), or one whole layer at a time (``"layer"``). Of other pruners every layer is put
+    together when it is read.
+    """
+
+    @property
+    def reach(self) -> Reach:
+        """``"weight"``, ``"channel"`` or ``"layer"``; what the data says of it is beside the point."""
         ...
 
 
@@ -100,6 +118,21 @@ class Pattern(Protocol):
 
     def check(self, mask: np.ndarray) -> None:
         """Raise `pruners.PatternError` if `mask` breaks the pattern."""
+        ...
+
+
+@runtime_checkable
+class Divides(Protocol):
+    """Optional, for patterns that can be laid on a layer piece by piece."""
+
+    def rows(self, shape: tuple[int, ...]) -> int | None:
+        """
+        Return the multiple of output rows at which a layer of this whole shape may be cut.
+
+        `mask` is then asked for each piece alone, with a ranking that knows the whole layer:
+        `Ranking.total`, `Ranking.whole_shape`, and `layer_mask`, which ranks among all pieces. A
+        piece may have no rows. None where the layer cannot be cut.
+        """
         ...
 
 

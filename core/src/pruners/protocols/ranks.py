@@ -29,7 +29,11 @@ class Box:
 
 
 class Peers(Protocol):
-    """The ranks that work on one model; every method is called by all of them, in the same order."""
+    """
+    The ranks that work on one model; every method is called by all of them, in the same order.
+
+    Arrays are of int64, float64 or uint8, and C-contiguous; none may be changed that is handed in.
+    """
 
     @property
     def rank(self) -> int:
@@ -47,15 +51,15 @@ class Peers(Protocol):
         ...
 
     def sum(self, array: np.ndarray) -> np.ndarray:
-        """Return the sum over all ranks of an int64 array, the same on every rank."""
+        """Return the sum over all ranks of an int64 array of one axis, the same on every rank."""
         ...
 
     def gather(self, array: np.ndarray) -> list[np.ndarray]:
-        """Return every rank's array, in the order of ranks; shapes may differ, the type may not."""
+        """Return every rank's array of one axis, in the order of ranks; lengths may differ, the type may not."""
         ...
 
     def exchange(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Send part r to rank r; return what each rank sent here. One-dimensional, of one type."""
+        """Send part r to rank r; return what each rank sent here. One axis, of one type; empty ones occur."""
         ...
 
 
@@ -73,8 +77,9 @@ class Sharded(Shared, Protocol):
     """
     Optional, for open models whose layers lie in pieces on several ranks.
 
-    `Layer.shape` is the whole layer's; `read`, `write`, `native`, `keeper` and masks are of this rank's
-    piece. A piece of no weights is possible.
+    `Layer.shape` is the whole layer's; `read`, `write`, `native`, `keeper`, masks, and a view's weights and
+    gradients are of this rank's piece. Gradients of pieces are means over all ranks. A piece of no
+    weights is possible.
     """
 
     @property
@@ -82,6 +87,11 @@ class Sharded(Shared, Protocol):
         """``{layer: each rank's piece}`` of the layers in pieces; equal boxes are copies of one piece."""
         ...
 
-    def whole(self, arrays: Mapping[str, np.ndarray]) -> AbstractContextManager[Any]:
-        """Return a context in which views show these whole layers instead of this rank's pieces."""
+    def showing(self, arrays: Mapping[str, np.ndarray]) -> AbstractContextManager[Any]:
+        """
+        Return a context in which views show these arrays instead of this rank's pieces of these layers.
+
+        They are whole layers or whole rows of them, in canonical layout, as `read` gives pieces. What was
+        taken from a view stays valid after the context.
+        """
         ...

@@ -62,11 +62,13 @@ class Exports(Protocol):
         """Run the model once in evaluation mode and return every tensor it gives, in order."""
         ...
 
-    def export(self, path: Path, example_inputs: Any, *, format: str) -> None:
+    def export(self, path: Path, example_inputs: Any, *, format: str) -> Sequence[str]:
         """
-        Write the model as it runs in evaluation mode; the model is as before.
+        Write the model as it runs in evaluation mode, and return what to know of the file, in sentences.
 
-        Raises `pruners.ExportError`, naming the operation, where it cannot be written.
+        `path` lies in a folder of its own, which may get more files and is deleted after an error.
+        The model is as before. Raises `pruners.ExportError`, naming the operation, where it cannot
+        be written.
         """
         ...
 
