@@ -197,6 +197,39 @@ def test_one_package_that_claims_a_name_twice_is_its_authors_to_mend(install):
     assert (finding.commands, finding.author) == (("pip install --upgrade plugin-x",), "yield each name once")
 
 
+RUNTIME = """
+    import pruners
+
+    @pruners.hookimpl
+    def provide_runtimes():
+        yield pruners.RuntimeSpec(name="engine", factory="collections:OrderedDict", format="onnx", modules={})
+"""
+
+
+def test_runtimes_are_listed_with_what_they_run_on(install):
+    install("plugin-x", RUNTIME.format(("numpy",)))
+    import numpy
+
+    lines = [line.split() for line in call(status=0).splitlines()]
+    assert ["engine", "onnx", "numpy", numpy.__version__, "plugin-x", "0.3"] in lines
+    assert json.loads(call("--json", status=0))["runtimes"] == [
+        {
+            "name": "engine",
+            "format": "onnx",
+            "modules": [f"numpy {numpy.__version__}"],
+            "package": "plugin-x 0.3",
+        }
+    ]
+
+
+def test_what_a_missing_runtime_needs_is_no_framework(install):
+    install("plugin-x", RUNTIME.format(("no_such_engine",)))
+    finding = only()
+    assert finding.cause == "runtime 'engine' needs the module 'no_such_engine', which is not installed"
+    assert finding.commands == ("pip install no_such_engine",)
+    assert "no_such_engine" not in call().partition("Cause:")[0]
+
+
 def test_a_missing_framework_is_what_to_install(install):
     hook = HOOK.replace("provide_pruners", "provide_backends")
     body = "yield pruners.BackendSpec(name='frame', factory='a:b', modules=('no_such_frame.core',))"

@@ -263,6 +263,45 @@ def test_a_backend_without_its_framework_is_a_failure_that_names_the_module(inst
         found.find("backend", "frame")
 
 
+RUNTIME = """
+import pruners
+
+class Engine:
+    \"\"\"Runs nothing.\"\"\"
+
+    def __init__(self, level: int = 3) -> None:
+        if not 0 <= level <= 9:
+            raise ValueError(f"'level' must be 0 to 9, got {{level}}")
+        self.level = level
+
+@pruners.hookimpl
+def provide_runtimes():
+    yield pruners.RuntimeSpec(name="engine", factory=Engine, format="onnx", modules={modules!r})
+"""
+
+
+def test_runtimes_are_made_by_name_with_their_options(install, discover, monkeypatch):
+    install("engine", RUNTIME.format(modules=()))
+    found = discover()
+    assert found.names("runtime") == ("engine",)
+    monkeypatch.setattr(registry, "installed", lambda: found)
+    assert pruners.runtime("engine", level=4).level == 4
+    with pytest.raises(pruners.OptionError, match="runtime 'engine': 'level' must be 0 to 9, got 12"):
+        pruners.runtime("engine", level=12)
+    with pytest.raises(pruners.OptionError, match="Did you mean 'level'"):
+        pruners.runtime("engine", levl=4)
+    with pytest.raises(pruners.UnknownName, match="no runtime named 'engin'. Did you mean 'engine'"):
+        pruners.runtime("engin")
+
+
+def test_a_runtime_without_its_engine_is_a_recorded_failure(install, discover):
+    install("engine", RUNTIME.format(modules=("no_such_engine",)))
+    found = discover()
+    assert "runtime 'engine' needs the module 'no_such_engine'" in only_failure(found).cause
+    with pytest.raises(pruners.BrokenPlugin, match="no_such_engine"):
+        found.find("runtime", "engine")
+
+
 def test_a_broken_plugin_asked_for_by_its_entry_point_says_why_and_keeps_the_cause(install, discover):
     install("magic", "import sparse_magic")
     with pytest.raises(pruners.BrokenPlugin, match="sparse_magic") as caught:

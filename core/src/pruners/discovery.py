@@ -32,10 +32,11 @@ class BadPlugin(PrunersError):
 
 
 class MissingFramework(PrunersError):
-    """A backend is installed and its framework is not."""
+    """A backend or a runtime is installed, and the framework or engine that it adapts is not."""
 
-    def __init__(self, backend: str, module: str) -> None:
-        super().__init__(f"backend {backend!r} needs the module {module!r}, which is not installed")
+    def __init__(self, kind: str, name: str, module: str) -> None:
+        super().__init__(f"{kind} {name!r} needs the module {module!r}, which is not installed")
+        self.kind = kind
         self.module = module
 
 
@@ -251,7 +252,7 @@ def _usable(spec: Spec, blank: Failure, api: Api) -> Plugin | Failure:
     except Exception as error:  # an adapter may meet what nobody expected
         return evolve(concerned, error=error)
     if missing:
-        return evolve(concerned, error=MissingFramework(spec.name, missing[0]))
+        return evolve(concerned, error=MissingFramework(spec.kind, spec.name, missing[0]))
     return Plugin(settled, blank.distribution, blank.version, outdated)
 
 

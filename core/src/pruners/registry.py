@@ -14,7 +14,7 @@ from typing import Any
 from .discovery import BadPlugin, Failure, Installed, Plugin, discover, told
 from .errors import BrokenPlugin, NoBackend, OptionError, OutdatedPlugin
 from .known import FRAMEWORKS, MODELS
-from .protocols import Backend, Pattern, Pruner, Scheduler
+from .protocols import Backend, Pattern, Pruner, Runtime, Scheduler
 from .specs import BackendSpec, resolve
 
 GROUP = "pruners"
@@ -31,6 +31,7 @@ __all__ = [
     "options_of",
     "pattern",
     "pruner",
+    "runtime",
     "schedule",
 ]
 
@@ -204,6 +205,46 @@ def pattern(name: str, **options: Any) -> Pattern:
     2
     """
     return make("pattern", name, options)  # type: ignore[no-any-return]
+
+
+def runtime(name: str, **options: Any) -> Runtime:
+    """
+    Return the installed runtime of this name, made with its options.
+
+    Parameters
+    ----------
+    name : str
+        As `pruners list` shows it.
+    **options
+        The runtime's own options; `pruners info NAME` lists them.
+
+    Returns
+    -------
+    Runtime
+        Has ``.open(model, threads=)`` for what its spec's `format` says, and ``.describe()``.
+
+    Raises
+    ------
+    UnknownName, PluginConflict, BrokenPlugin, OptionError
+        If no usable runtime has this name; if an option is unknown or out of range.
+
+    See Also
+    --------
+    pruners.measure : Time models in several runtimes.
+
+    Notes
+    -----
+    Frameworks are not among them: `pruners.measure` runs a live model by its backend's name.
+
+    Examples
+    --------
+    >>> import pruners
+    >>> pruners.runtime("onnx-runtime")
+    Traceback (most recent call last):
+    ...
+    pruners.errors.UnknownName: no runtime named 'onnx-runtime'...
+    """
+    return make("runtime", name, options)  # type: ignore[no-any-return]
 
 
 @cache

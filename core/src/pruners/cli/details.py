@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from ..registry import Plugin
 
-KINDS = ("pruner", "schedule", "pattern", "backend")
+KINDS = ("pruner", "schedule", "pattern", "backend", "runtime")
 
 
 @click.command()
@@ -66,7 +66,8 @@ def _print(plugin: Plugin, factory: Callable[..., Any]) -> None:
         ("", spec.summary),
         ("Paper: ", getattr(spec, "paper", "")),
         ("Needs: ", ", ".join(sorted(getattr(spec, "needs", ())))),
-        ("Framework: ", ", ".join(getattr(spec, "modules", ()))),
+        ("Opens: ", getattr(spec, "format", "")),
+        ("Imports: " if plugin.kind == "runtime" else "Framework: ", ", ".join(getattr(spec, "modules", ()))),
     ):
         if words:
             click.echo(f"{label}{words}")

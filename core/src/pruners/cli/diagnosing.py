@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..diagnosis.environment import Framework
+    from ..diagnosis.environment import Engine, Framework
     from ..diagnosis.findings import Finding
 
 CONFORMANCE = "pruners-conformance"
@@ -23,7 +23,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     Also prints what a bug report should say about this environment. No framework is imported. Exit status 1
     when something is wrong.
     """
-    from ..diagnosis.environment import frameworks
+    from ..diagnosis.environment import engines, frameworks
     from ..diagnosis.findings import findings
     from ..registry import installed
 
@@ -33,11 +33,12 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     notes = [f"{each.kind} {each.name!r} of {each.distribution} {each.outdated}." for each in found.plugins
              if each.outdated]  # fmt: skip
     if as_json:
-        _print_json(facts, frameworks(found), wrong, notes)
+        _print_json(facts, frameworks(found), engines(found), wrong, notes)
     else:
         for what, value in facts.items():
             click.echo(f"{what}: {value}")
         _print_frameworks(frameworks(found))
+        _print_engines(engines(found))
         packages = {each.distribution for each in found.plugins}
         click.echo(f"{len(found.plugins)} plugins of {len(packages)} packages can be used.")
         for note in notes:
@@ -77,6 +78,24 @@ def _print_frameworks(found: tuple[Framework, ...]) -> None:
     show(table)
 
 
+def _print_engines(found: tuple[Engine, ...]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from ._common import show
+
+    if not found:
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("runtime", "opens", "version", "package"):
+        table.add_column(column, overflow="fold", no_wrap=True)
+    for each in found:
+        cells = (each.name, each.format, ", ".join(each.modules), each.package)
+        table.add_row(*(Text(cell) for cell in cells))
+    show(table)
+
+
 def _print_finding(finding: Finding) -> None:
     click.echo(f"\n{finding.package}")
     click.echo(f"  Cause:  {' '.join(finding.cause.split())}")
@@ -87,7 +106,11 @@ def _print_finding(finding: Finding) -> None:
 
 
 def _print_json(
-    facts: dict[str, str], found: tuple[Framework, ...], wrong: tuple[Finding, ...], notes: list[str]
+    facts: dict[str, str],
+    found: tuple[Framework, ...],
+    runtimes: tuple[Engine, ...],
+    wrong: tuple[Finding, ...],
+    notes: list[str],
 ) -> None:
     from ._common import show_json
 
@@ -96,6 +119,15 @@ def _print_json(
         "frameworks": [
             {"module": each.module, "version": each.version or None, "backends": list(each.backends)}
             for each in found
+        ],
+        "runtimes": [
+            {
+                "name": each.name,
+                "format": each.format,
+                "modules": list(each.modules),
+                "package": each.package,
+            }
+            for each in runtimes
         ],
         "notes": notes,
         "findings": [

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from .details import KINDS
+KINDS = ("pruner", "schedule", "pattern", "backend")
+"""What there are templates of."""
 
 
 @click.command()

@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 from ..discovery import Installed, MissingFramework
 from ..known import FRAMEWORKS
-from ..specs import BackendSpec
+from ..specs import BackendSpec, RuntimeSpec
 
 CORE = "pruners"
 
@@ -40,6 +40,18 @@ class Framework:
     module: str
     version: str
     backends: tuple[str, ...]
+
+
+@frozen
+class Engine:
+    """One runtime that can be used, and the versions of what it runs models on."""
+
+    name: str
+    format: str
+    """What it opens."""
+    modules: tuple[str, ...]
+    """Each with its version."""
+    package: str
 
 
 def version_of(name: str) -> str:
@@ -104,10 +116,25 @@ def frameworks(found: Installed) -> tuple[Framework, ...]:
                 if plugin.spec.modules or module in FRAMEWORKS:
                     adapted.setdefault(module, set()).add(f"{plugin.distribution} {plugin.version}")
     for failure in found.failures:
-        if isinstance(failure.error, MissingFramework):
+        if isinstance(failure.error, MissingFramework) and failure.error.kind == "backend":
             adapted.setdefault(failure.error.module, set()).add(f"{failure.distribution} {failure.version}")
     versions = _versions(adapted)
     return tuple(Framework(each, versions[each], tuple(sorted(adapted[each]))) for each in sorted(adapted))
+
+
+def engines(found: Installed) -> tuple[Engine, ...]:
+    """Return every runtime that can be used, with the versions of the modules that it needs."""
+    plugins = [(plugin, plugin.spec) for plugin in found.plugins if isinstance(plugin.spec, RuntimeSpec)]
+    versions = _versions({module for _, spec in plugins for module in spec.modules})
+    return tuple(
+        Engine(
+            plugin.name,
+            spec.format,
+            tuple(f"{module} {versions[module]}".strip() for module in spec.modules),
+            f"{plugin.distribution} {plugin.version}",
+        )
+        for plugin, spec in plugins
+    )
 
 
 def _versions(modules: Iterable[str]) -> dict[str, str]:

@@ -65,7 +65,8 @@ def _faster(
     times = f"{first} {before}, {second} {after}"
     gain = before.gain(after)
     if gain > 0:
-        return f"{second} is {1 + gain:.2f} times as fast as {first} in {runtime} here{_setting(found)}: {times}."
+        faster = f"{1 + gain:.2f} times as fast as {first} in {runtime} here{_setting(found)}"
+        return f"{second} is {faster}: {times}."
     slower = "slower, " if gain < 0 else ""
     return f"No faster here: {second} in {runtime}{_setting(found)}: {slower}{times}."
 
