@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from pruners import Layer, Loss, OptionError
 from pruners.protocols import MODES, Form, Traced
 from pruners.storage.tensors import ModelState, Sizes, StoredTensor
 
-from . import _ranks, _storage
+from . import _ranks, _storage, exporting
 from ._arrays import to_host, to_tensor
 from ._keeper import TorchKeeper
 from ._layers import Weight, layers, optimizers, unwrapped, weights
@@ -150,6 +152,27 @@ class TorchModel:
             Arguments.of(example_inputs).call(self.model)
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The file formats that `export` knows."""
+        return exporting.FORMATS
+
+    def export(self, path: Path, example_inputs: Any, *, format: str) -> tuple[str, ...]:
+        """Write the module as it runs in evaluation mode; return what to know of the file, in sentences."""
+        return exporting.export(self.model, path, example_inputs, format=format)
+
+    def arrays(self, example_inputs: Any) -> list[np.ndarray]:
+        """Return copies of the tensors of the inputs, in the order in which an exported module takes them."""
+        return exporting.arrays(example_inputs)
+
+    def outputs(self, example_inputs: Any) -> list[np.ndarray]:
+        """Run the module once in evaluation mode and return every tensor it gives; nothing is changed."""
+        return exporting.outputs(self.model, example_inputs)
+
+    def threads(self, count: int) -> AbstractContextManager[None]:
+        """Return a context in which PyTorch computes on so many threads of the processor."""
+        return exporting.threads(count)
 
     def ranks(self) -> int:
         """Return the size of the process group; 1 where there is none."""

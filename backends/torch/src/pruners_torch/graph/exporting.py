@@ -70,7 +70,7 @@ def exported(module: nn.Module, example_inputs: Any, modes_: Sequence[str] = MOD
         return _again(module, arguments, modes_)
     taker = _Taker(module)
     origins = {name: origin_of(each) for name, each in module.named_modules(remove_duplicate=False)}
-    with untouched(Snapshot(module)), _quietly():
+    with untouched(Snapshot(module)), quietly():
         found, used, notes = _routines(module, arguments, modes_, taker)
     model = GraphModel(taker.held(), modes.completed(found), origins)
     return Exported(model, used, tuple(found), notes)
@@ -93,7 +93,7 @@ def _routines(
     notes: list[str] = []
     for mode in sorted(modes_):
         try:
-            program, used = _export(module, arguments, used, mode)
+            program, used = program_of(module, arguments, used, mode)
             found[mode] = taker.routine(program, mode)
         except Exception as error:
             if mode == "eval" or len(modes_) == 1:
@@ -102,7 +102,7 @@ def _routines(
     return found, used, tuple(notes)
 
 
-def _export(
+def program_of(
     module: nn.Module, arguments: Arguments, wide: Arguments, mode: str
 ) -> tuple[ExportedProgram, Arguments]:
     """Return a module's exported program, its batch free where it can be, and what it was exported with."""
@@ -127,7 +127,7 @@ def _exported(module: nn.Module, given: Arguments, free: bool) -> ExportedProgra
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Run a block without warnings, without what export prints, without the fused kernels of attention."""
     fast, disabled = torch.backends.mha.get_fastpath_enabled(), logging.root.manager.disable
     torch.backends.mha.set_fastpath_enabled(False)
