@@ -35,7 +35,7 @@ from .plugins import (
     Unit,
 )
 from .ranks import Box, Peers, Sharded, Shared
-from .runtimes import Converts, Exports, Running, Runtime
+from .runtimes import Converts, Exports, Running, Runtime, Serves
 from .views import Array, Loss, Ops, Stream, View
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "Runtime",
     "Scaled",
     "Scheduler",
+    "Serves",
     "Sharded",
     "Shared",
     "Storable",

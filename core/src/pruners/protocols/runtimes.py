@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -42,6 +42,19 @@ class Converts(Runtime, Protocol):
 
     def convert(self, source: Path, target: Path, batches: Sequence[Sequence[np.ndarray]]) -> None:
         """Write what is deployed, from an exported file; `batches` calibrate where numbers are rounded."""
+        ...
+
+
+@runtime_checkable
+class Serves(Protocol):
+    """Optional, for open models that can be run again and again as a program that deploys them would."""
+
+    def serving(self, example_inputs: Any) -> AbstractContextManager[Callable[[], None]]:
+        """
+        Return a context with a function that runs the model once in evaluation mode, to the end of its work.
+
+        What surrounds a run is done when the context is entered and left: the model is then as it was.
+        """
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from attrs import frozen
@@ -95,31 +95,40 @@ def costs(structure: Structure, names: Iterable[str], mode: str = "eval") -> Cos
         for name, value in other.parameters.items()
     }
     sizes = [factor(_sized(structure, *owners[name])) for name in structure.parameters if name in wanted]
-    macs = [factor(axes) for op in program.ops for axes in _products(structure, mode, program, op)]
+
+    def sized(value: int) -> list[tuple[int, Axis]]:
+        return _sized(structure, mode, program, value)
+
+    macs = [factor(axes) for op in program.ops for axes in _products(sized, op)]
     return Costs(tuple(vectors), tuple(sizes), tuple(macs))
+
+
+def macs(program: Program) -> int:
+    """Return the MACs of one recorded pass, with every channel there."""
+
+    def sized(value: int) -> list[tuple[int, Axis]]:
+        return [(length, None) for length in program.shapes[value]]
+
+    products = [axes for op in program.ops for axes in _products(sized, op)]
+    return sum(math.prod(length for length, _ in axes) for axes in products)
 
 
 def _sized(structure: Structure, mode: str, program: Program, value: int) -> list[tuple[int, Axis]]:
     return list(zip(program.shapes[value], structure.labels(mode, value), strict=True))
 
 
-def _products(structure: Structure, mode: str, program: Program, op: Op) -> list[list[tuple[int, Axis]]]:
+def _products(sized: Callable[[int], list[tuple[int, Axis]]], op: Op) -> list[list[tuple[int, Axis]]]:
     """Return, for each product an operation computes, the axes whose lengths multiply to its MACs."""
     if op.kind == "conv":
         inner = op.inputs[0] if op.options.get("transposed") else op.outputs[0]
-        return [
-            [
-                *_sized(structure, mode, program, inner),
-                *_sized(structure, mode, program, op.inputs[1])[1:],
-            ]
-        ]
+        return [[*sized(inner), *sized(op.inputs[1])[1:]]]
     if op.kind == "contract":
         lengths: dict[str, tuple[int, Axis]] = {}
         letters = op.options["spec"].split("->")[0].split(",")
         for names, value in zip(letters, op.inputs, strict=True):
-            lengths.update(zip(names, _sized(structure, mode, program, value), strict=True))
+            lengths.update(zip(names, sized(value), strict=True))
         return [list(lengths.values())]
     if op.kind == "attention" and NONE not in op.inputs[:3]:
-        query, keys, values = (_sized(structure, mode, program, each) for each in op.inputs[:3])
+        query, keys, values = (sized(each) for each in op.inputs[:3])
         return [[*query, keys[-2]], [*query[:-1], values[-2], values[-1]]]
     return []
