@@ -12,7 +12,7 @@ from .bitmask import indices
 
 LARGEST = 256
 """Elements of a group; a lane fits in a byte."""
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
 
 
 @frozen
@@ -116,36 +116,52 @@ class Groups:
 
     def place(self, index: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
         """Write the stored elements into zeros (elements,); raise `ValueError` where they do not fit."""
+        lanes = self._read_lanes(index).reshape(-1, self.blocks * self.step, self.keep)
+        rows, what = out.reshape(len(lanes), -1), values.reshape(lanes.shape)
+        share = min(len(rows), max(1, _CHUNK // rows.shape[1]))
+        starts = self._starts(share)
+        for first in range(0, len(lanes), share):
+            part = slice(first, first + share)
+            self._place(lanes[part].reshape(-1), what[part].reshape(-1), rows[part].reshape(-1), starts)
+
+    def _read_lanes(self, index: np.ndarray) -> np.ndarray:
+        """Return the lane of each stored element (count,)."""
         planes = index.reshape(self.index_shape)
         if self.count % 8 and (planes[:, -1] >> self.count % 8).any():
             raise ValueError("its lanes have bits set behind the last one")
         lanes: np.ndarray = np.zeros(self.count, np.uint8)
         for bit, plane in enumerate(planes):
             lanes |= np.unpackbits(plane, count=self.count, bitorder="little") << np.uint8(bit)
-        lanes = lanes.reshape(-1, self.blocks * self.step, self.keep)
-        if (lanes[..., 1:] <= lanes[..., :-1]).any():
-            raise ValueError("the lanes of a group do not rise")
-        rows, what = out.reshape(len(lanes), -1), values.reshape(lanes.shape)
-        share = max(1, _CHUNK // rows.shape[1])
-        for first in range(0, len(lanes), share):
-            part = slice(first, first + share)
-            self._place(lanes[part], what[part], rows[part])
+        return lanes
 
-    def _place(self, lanes: np.ndarray, values: np.ndarray, rows: np.ndarray) -> None:
-        """Write the elements (outer, group, keep) of whole runs (outer, length * step)."""
-        first = np.repeat(np.arange(self.blocks) * self.size, self.step)
-        shift = np.tile(np.arange(self.step), self.blocks)
-        starts = np.arange(len(rows))[:, None] * rows.shape[1] + first * self.step + shift
-        places = lanes.astype(np.int64) * self.step
-        places += starts[..., None]
-        flat = rows.reshape(-1)
-        if not self.length % self.size:
-            flat[places.reshape(-1)] = values.reshape(-1)
-            return
-        inside = first[:, None] + lanes < self.length
+    def _starts(self, rows: int) -> np.ndarray:
+        """Return where the group of each stored element of so many rows begins."""
+        groups = (np.arange(self.blocks) * self.size * self.step)[:, None] + np.arange(self.step)
+        starts = np.arange(rows)[:, None] * (self.length * self.step) + groups.reshape(-1)
+        return np.repeat(starts, self.keep)
+
+    def _place(self, lanes: np.ndarray, values: np.ndarray, out: np.ndarray, starts: np.ndarray) -> None:
+        """Write the stored elements of whole rows, all of them flat."""
+        groups = lanes.reshape(-1, self.keep)
+        if (groups[:, 1:] <= groups[:, :-1]).any():
+            raise ValueError("the lanes of a group do not rise")
+        places = lanes.astype(np.int64)
+        if self.step > 1:
+            places *= self.step
+        places += starts[: len(places)]
+        if self.length % self.size:
+            values, places = self._inside(lanes, values, places)
+        out[places] = values
+
+    def _inside(
+        self, lanes: np.ndarray, values: np.ndarray, places: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what does not lie behind the end of a run; there only zeros may."""
+        first = np.repeat(np.arange(self.blocks) * self.size, self.step * self.keep)
+        inside = (first + lanes.reshape(-1, len(first)) < self.length).reshape(-1)
         if values[~inside].any():
             raise ValueError("a value lies behind the end of its run")
-        flat[places[inside]] = values[inside]
+        return values[inside], places[inside]
 
 
 def _lanes(mask: np.ndarray) -> np.ndarray:
