@@ -24,6 +24,7 @@ from .errors import (
     ProofError,
     PrunerFailed,
     PrunersError,
+    RankError,
     ReadOnlyError,
     RecipeError,
     RemovalError,
@@ -66,7 +67,10 @@ if TYPE_CHECKING:
     from .api import masks, prune, scales, scores
     from .attaching import attach
     from .config_list import rules_from_config_list
+    from .measuring.call import measure
+    from .measuring.results import Measurement
     from .progress import show_progress
+    from .pages.writing import page
     from .recipes import Recipe, recipe
     from .records import Record
     from .removals import Removal
@@ -80,6 +84,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Measurement": "measuring.results",
     "Pruning": "session",
     "Recipe": "recipes",
     "Record": "records",
@@ -92,6 +97,8 @@ _LAZY = {
     "attach": "attaching",
     "load": "storage.models",
     "masks": "api",
+    "measure": "measuring.call",
+    "page": "pages.writing",
     "prune": "api",
     "recipe": "recipes",
     "remove": "removing",
@@ -121,6 +128,7 @@ __all__ = [
     "Layer",
     "Loss",
     "Magnitude",
+    "Measurement",
     "NeedsData",
     "NoBackend",
     "OpenModel",
@@ -140,6 +148,7 @@ __all__ = [
     "PrunerSpec",
     "PrunersError",
     "Pruning",
+    "RankError",
     "ReadOnlyError",
     "Recipe",
     "RecipeError",
@@ -171,6 +180,8 @@ __all__ = [
     "installed",
     "load",
     "masks",
+    "measure",
+    "page",
     "pattern",
     "prune",
     "pruner",

@@ -16,7 +16,7 @@ from .tracing.running import Arguments
 @contextmanager
 def serving(module: nn.Module, example_inputs: Any) -> Iterator[Callable[[], None]]:
     """Yield a function that runs the module once; flags, buffers and random state are put back at the end."""
-    arguments = Arguments.of(example_inputs)
+    arguments = Arguments.of(example_inputs).fresh()
     device = torch.cuda.is_available()
 
     def run() -> None:

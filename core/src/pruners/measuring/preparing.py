@@ -1,0 +1,143 @@
+"""Models made ready to run where they are deployed: exported, converted, opened, compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import define, field, frozen
+
+from ..discovery import told
+from ..errors import ExportError, PrunersError
+from ..protocols import Converts, Exports, Runtime, Serves, Traceable
+from .differing import error
+from .fresh import peak_bytes
+from .places import Place
+from .subjects import Subject
+
+MOST_BATCHES = 300
+"""Of `data`, at most so many batches calibrate a runtime that rounds numbers."""
+
+
+@frozen(eq=False)
+class Ready:
+    """A model ready to run in one place."""
+
+    run: Callable[[], object]
+    file_bytes: int | None = None
+    peak_bytes: int | None = None
+    error: float | None = None
+    note: str = ""
+
+
+@define(eq=False)
+class Workshop:
+    """Prepares models on the same inputs; what it opens is closed when its stack is."""
+
+    example_inputs: Any
+    threads: int
+    folder: Path
+    stack: ExitStack
+    data: Iterable[Any] | None
+    memory: bool
+    _files: dict[tuple[str, str], Path | Exception] = field(factory=dict)
+    _batches: list[Any] | None = None
+
+    def prepare(self, subject: Subject, place: Place) -> Ready:
+        """Return the model ready to run; raises whatever keeps it from that."""
+        if place.live and place.format != subject.backend:
+            raise ExportError(
+                f"{place.label} runs models of {place.format}, and this is one of {subject.backend}"
+            )
+        if place.runtime is None:
+            return self._in_framework(subject)
+        if place.live:
+            return self._compared(subject, place.runtime, subject.model, Ready(lambda: None))
+        file = self._exported(subject, place.format)
+        if isinstance(place.runtime, Converts):
+            file = self._converted(subject, place, place.runtime, file)
+        size = sum(each.stat().st_size for each in file.parent.rglob("*") if each.is_file())
+        peak, why = self._peak(subject, place, file) if self.memory else (None, "")
+        return self._compared(
+            subject, place.runtime, file, Ready(lambda: None, file_bytes=size, peak_bytes=peak, note=why)
+        )
+
+    def _in_framework(self, subject: Subject) -> Ready:
+        opened = subject.opened
+        unpinned = "" if isinstance(opened, Exports) else "threads as the framework has them"
+        if isinstance(opened, Serves):
+            run = self.stack.enter_context(opened.serving(self.example_inputs))
+        elif isinstance(opened, Traceable):
+            run = partial(opened.run, self.example_inputs)
+        else:
+            raise ExportError(f"models of {subject.backend} have no forward pass to run")
+        run()
+        return Ready(run, note=unpinned)
+
+    def _compared(self, subject: Subject, runtime: Runtime, model: Any, ready: Ready) -> Ready:
+        """Return what runs `model`, with how far its outputs are from those of the live one."""
+        arrays = subject.arrays(self.example_inputs)
+        running = runtime.open(model, threads=self.threads)
+        found = [np.asarray(each) for each in running(arrays)]
+        expected = subject.outputs(self.example_inputs)
+        apart = None if expected is None else error(expected, found)
+        notes = [ready.note] if ready.note else []
+        if apart is not None and not math.isfinite(apart):
+            apart = None
+            notes.append(
+                "its outputs have infinities or NaN where the live model's have none, or the other way"
+            )
+        return Ready(partial(running, arrays), ready.file_bytes, ready.peak_bytes, apart, "; ".join(notes))
+
+    def _exported(self, subject: Subject, format: str) -> Path:
+        """Return the model's file in a format, written once; the reason why there is none is kept as well."""
+        key = (subject.name, format)
+        if key not in self._files:
+            try:
+                self._files[key] = self._export(subject, format)
+            except Exception as why:
+                self._files[key] = why
+        found = self._files[key]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _export(self, subject: Subject, format: str) -> Path:
+        if not isinstance(subject.opened, Exports) or format not in subject.opened.formats:
+            raise ExportError(f"models of {subject.backend} cannot be written as {format!r}")
+        path = self._new_folder() / f"model.{format}"
+        subject.opened.export(path, self.example_inputs, format=format)
+        return path
+
+    def _converted(self, subject: Subject, place: Place, runtime: Converts, source: Path) -> Path:
+        target = self._new_folder() / f"{place.name}{source.suffix}"
+        runtime.convert(source, target, self._calibration(subject))
+        return target
+
+    def _calibration(self, subject: Subject) -> Sequence[Sequence[np.ndarray]]:
+        if self._batches is None:
+            given = [self.example_inputs] if self.data is None else list(islice(self.data, MOST_BATCHES))
+            if not given:
+                raise ExportError("data gave no batch to calibrate on")
+            self._batches = given
+        return [subject.arrays(each) for each in self._batches]
+
+    def _peak(self, subject: Subject, place: Place, file: Path) -> tuple[int | None, str]:
+        arrays = subject.arrays(self.example_inputs)
+        return peak_bytes(place, file, arrays, threads=self.threads, folder=self._new_folder())
+
+    def _new_folder(self) -> Path:
+        path = self.folder / str(len(list(self.folder.iterdir())))
+        path.mkdir()
+        return path
+
+
+def reason(error: BaseException) -> str:
+    """Return why something could not be done, in one line: Pruners' own errors as they are."""
+    return " ".join(str(error).split()) if isinstance(error, PrunersError) else told(error)
