@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ from torch import Tensor, nn
 
 from pruners import Layer, Loss, OptionError
 from pruners.protocols import MODES, Form, Traced
+from pruners.protocols.ranks import Box
 from pruners.storage.tensors import ModelState, Sizes, StoredTensor
 
 from . import _ranks, _storage, exporting
 from ._arrays import to_host, to_tensor
 from ._keeper import TorchKeeper
 from ._layers import Weight, layers, optimizers, unwrapped, weights
+from ._peers import TorchPeers, peers
+from ._serving import serving
 from ._traced import TracedModule
 from ._view import ReadOnly, TorchView, evaluating
 from .tracing import trace
@@ -70,6 +73,17 @@ class TorchModel:
     model: nn.Module
     parameters: Mapping[str, Weight]
     layers: Mapping[str, Layer]
+    _peers: TorchPeers | None = field(factory=peers, init=False)
+    boxes: Mapping[str, Sequence[Box]] = field(init=False)
+    """``{layer: each rank's piece}`` of the layers that are DTensors."""
+    _shown: dict[str, Tensor] = field(factory=dict, init=False)
+    """What views show instead of pieces, for a while."""
+
+    @boxes.default
+    def _find_boxes(self) -> dict[str, list[Box]]:
+        ranks = 1 if self._peers is None else self._peers.size
+        found = {name: weight.boxes(ranks) for name, weight in self.parameters.items()}
+        return {name: boxes for name, boxes in found.items() if boxes}
 
     def view(
         self,
@@ -80,12 +94,12 @@ class TorchModel:
         prepared: Mapping[str, float] | None = None,
     ) -> TorchView:
         """Return the view a pruner scores; within `guard` it is read-only."""
-        tensors = {name: self._canonical(name) for name in names}
-        return TorchView(self.model, self.parameters, tensors, prepared or {}, data, loss)
+        tensors = {name: self._shown.get(name, self._canonical(name)) for name in names}
+        return TorchView(self.model, self.parameters, tensors, prepared or {}, data, loss, self.peers())
 
     def guard(self, names: Sequence[str]) -> ReadOnly:
         """Return a context in which writing to these weights raises."""
-        return ReadOnly({name: self.parameters[name].parameter for name in names})
+        return ReadOnly({name: self.parameters[name].piece for name in names})
 
     def read(self, name: str) -> np.ndarray:
         """Return one weight ``(out, in, *kernel)``, sharing memory where it can; do not write to it."""
@@ -99,7 +113,7 @@ class TorchModel:
         with torch.no_grad():
             for name, array in arrays.items():
                 weight = self.parameters[name]
-                weight.parameter.copy_(weight.stored(to_tensor(array)))
+                weight.piece.copy_(weight.stored(to_tensor(array)))
 
     def host(self, array: Any) -> np.ndarray:
         """Return a tensor, or a NumPy array as it is, as NumPy."""
@@ -162,6 +176,10 @@ class TorchModel:
         """Write the module as it runs in evaluation mode; return what to know of the file, in sentences."""
         return exporting.export(self.model, path, example_inputs, format=format)
 
+    def serving(self, example_inputs: Any) -> AbstractContextManager[Callable[[], None]]:
+        """Return a context with a function that runs the model once in evaluation mode, to its end."""
+        return serving(self.model, example_inputs)
+
     def arrays(self, example_inputs: Any) -> list[np.ndarray]:
         """Return copies of the tensors of the inputs, in the order in which an exported module takes them."""
         return exporting.arrays(example_inputs)
@@ -173,6 +191,21 @@ class TorchModel:
     def threads(self, count: int) -> AbstractContextManager[None]:
         """Return a context in which PyTorch computes on so many threads of the processor."""
         return exporting.threads(count)
+
+    def peers(self) -> TorchPeers | None:
+        """Return the ranks of the default process group; None where there is none or it has one rank."""
+        return self._peers
+
+    @contextmanager
+    def showing(self, arrays: Mapping[str, np.ndarray]) -> Iterator[None]:
+        """Show these arrays, whole layers or rows, instead of pieces in every view that is made within."""
+        before = dict(self._shown)
+        self._shown.update({name: self._placed(name, array) for name, array in arrays.items()})
+        try:
+            yield
+        finally:
+            self._shown.clear()
+            self._shown.update(before)
 
     def ranks(self) -> int:
         """Return the size of the process group; 1 where there is none."""
@@ -196,8 +229,11 @@ class TorchModel:
         recording = trace(self.model, example_inputs, modes=modes)
         return TracedModule(self.model, recording, example_inputs)
 
+    def _placed(self, name: str, array: np.ndarray) -> Tensor:
+        return to_tensor(array).to(self.parameters[name].parameter.device)
+
     def _canonical(self, name: str) -> Tensor:
         weight = self.parameters[name]
         if weight.parameter.device.type == "meta":
             raise OptionError(f"parameter {name!r} is on the meta device and holds no values to read")
-        return weight.canonical(weight.parameter.detach())
+        return weight.canonical(weight.piece)

@@ -14,6 +14,7 @@ from pruners.host import zero_pruned
 
 from ._arrays import bits, to_host, to_tensor
 from ._layers import FLOATS, Weight
+from ._pieces import alike, layout_of, local
 
 Optimizers = tuple[torch.optim.Optimizer, ...]
 
@@ -111,26 +112,27 @@ class TorchKeeper:
                 self._masks.pop(name, None)
                 continue
             weight = self._weights[name]
-            self._masks[name] = _beside(weight.parameter, weight.stored(to_tensor(mask)))
+            self._masks[name] = _beside(weight.piece, weight.stored(to_tensor(mask)))
 
     def _parameter(self, name: str, mask: Tensor) -> Tensor:
         parameter = self._weights[name].parameter
-        if parameter.shape != mask.shape:
+        piece = local(parameter)
+        if piece.shape != mask.shape:
             raise StateError(
-                f"layer {name!r} now has shape {tuple(parameter.shape)}, its mask {tuple(mask.shape)}; "
+                f"layer {name!r} now has shape {tuple(piece.shape)}, its mask {tuple(mask.shape)}; "
                 "finish this session and attach a new one"
             )
         return parameter
 
     def _zero_weight(self, name: str, parameter: Tensor, mask: Tensor) -> None:
         self._stamps.pop(name, None)  # known to be untouched only after its own optimizer's step
-        _zero(parameter, mask)
+        _zero(local(parameter), mask)
 
     def _zero_state(self, parameter: Tensor, mask: Tensor) -> None:
         for optimizer in self._optimizers:
             for slot in optimizer.state.get(parameter, {}).values():
                 if isinstance(slot, Tensor) and slot.shape == parameter.shape and slot.is_floating_point():
-                    _zero(slot, mask)
+                    _zero(local(alike(slot, parameter)), mask)
 
     def _watch_gradients(self) -> None:
         """Hook every pruned parameter that has gradients now, also one frozen or replaced before."""
@@ -148,11 +150,13 @@ class TorchKeeper:
             gradient, mask = parameter.grad, self._masks.get(name)
             if gradient is None or mask is None:
                 return
+            if layout_of(gradient) != layout_of(parameter):
+                parameter.grad = gradient = alike(gradient, parameter)
             if gradient.is_sparse:
                 parameter.grad = gradient = gradient.coalesce()
                 _zero(gradient.values(), mask[tuple(gradient.indices())])
             else:
-                _zero(gradient, mask)
+                _zero(local(gradient), mask)
 
         return mask_gradient
 
@@ -163,8 +167,8 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
 
 def _stamp(parameter: Tensor) -> object:
     """Return what changes when the parameter is written to (not through ``.data``) or replaced."""
-    if parameter.is_inference():
-        return object()
+    if parameter.is_inference() or layout_of(parameter) is not None:
+        return object()  # optimizers write to all pieces at once without a trace
     return (id(parameter), parameter.data_ptr(), parameter._version)
 
 

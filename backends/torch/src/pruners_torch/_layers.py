@@ -11,8 +11,10 @@ from attrs import evolve, frozen
 from torch import Tensor, nn
 
 from pruners import Layer, OptionError, StateError
+from pruners.protocols.ranks import Box
 
 from ._parts import Origin, Part
+from ._pieces import Layout, layout_of, local, reshard
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _WEIGHTS: tuple[tuple[tuple[type[nn.Module], ...], tuple[str, ...]], ...] = (
@@ -48,6 +50,8 @@ class Weight:
     attribute: str
     groups: int = 0
     """0 for ``(out, in, *kernel)`` as stored; else the groups of a transposed convolution."""
+    layout: Layout | None = None
+    """How the parameter lies on several ranks; None where it is whole."""
 
     @property
     def module(self) -> nn.Module:
@@ -59,7 +63,37 @@ class Weight:
 
     @property
     def parameter(self) -> nn.Parameter:
-        """The parameter, as its owner holds it now."""
+        """The parameter, as its owner holds it now; in pieces, if it is, also right after a forward pass."""
+        found = self._held()
+        if layout_of(found) == self.layout:
+            return found
+        reshard(self.root)
+        found = self._held()
+        if layout_of(found) != self.layout:
+            raise StateError(
+                f"layer {self.layer.name!r} no longer lies on the ranks as it did; finish this session, and "
+                "attach a new one once the model is sharded"
+            )
+        return found
+
+    @property
+    def piece(self) -> Tensor:
+        """What of the parameter is here: the memory itself, without its history."""
+        reason = None if self.layout is None else self.layout.refusal(self.groups)
+        if reason is not None:
+            raise OptionError(
+                f"parameter {self.layer.name!r} {reason}; leave it out of the rules, or prune before sharding"
+            )
+        return local(self.parameter)
+
+    def boxes(self, ranks: int) -> list[Box]:
+        """Return each rank's piece of ``(out, in, *kernel)``; none of a parameter that is whole."""
+        if self.layout is None or self.layout.refusal(self.groups) is not None:
+            return []
+        found = self.layout.boxes(tuple(self.parameter.shape), ranks)
+        return [Box(_swapped(box.offset), _swapped(box.shape)) for box in found] if self.groups else found
+
+    def _held(self) -> nn.Parameter:
         found = self.module._parameters.get(self.attribute)
         if found is None:
             raise self._gone()
@@ -77,6 +111,10 @@ class Weight:
     def stored(self, canonical: Tensor) -> Tensor:
         """Return an ``(out, in, *kernel)`` tensor laid out as the parameter is; ``(out,)`` as it comes."""
         return _swap(canonical, self.groups) if self.groups and canonical.ndim > 1 else canonical
+
+
+def _swapped(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    return (numbers[1], numbers[0], *numbers[2:])
 
 
 def _swap(tensor: Tensor, groups: int) -> Tensor:
@@ -101,6 +139,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 def weights(model: nn.Module) -> dict[str, Weight]:
     """Return every float parameter by its first name; tied parameters appear once."""
+    reshard(model)
     found: dict[str, Weight] = {}
     first: dict[int, str] = {}
     for weight, parameter in _parameters(model):
@@ -129,7 +168,7 @@ def _parameters(model: nn.Module) -> Iterator[tuple[Weight, nn.Parameter]]:
                 default=attribute in origin.weights,
                 bases=origin.bases,
             )
-            yield Weight(layer, model, attribute, groups), parameter
+            yield Weight(layer, model, attribute, groups, layout_of(parameter)), parameter
 
 
 def _shape(parameter: nn.Parameter, groups: int) -> tuple[int, ...]:

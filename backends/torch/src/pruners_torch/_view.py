@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,9 @@ from torch.utils._pytree import tree_leaves
 from pruners import Loss, NeedsData, ReadOnlyError
 
 from ._layers import Weight
+from ._peers import TorchPeers
+from ._pieces import alike, local, whole
+from ._together import in_step, reduced_gradients
 
 
 class ReadOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -30,7 +33,7 @@ class ReadOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Refuse writes to what is guarded, pass everything else on."""
         if func._schema.is_mutable:
             for written in _written(func._schema, args, kwargs or {}):
-                name = self._names.get(written.untyped_storage().data_ptr())
+                name = self._names.get(local(written).untyped_storage().data_ptr())
                 if name is not None:
                     raise ReadOnlyError(
                         f"{func} would write to {name!r}; a view is read-only, work on a copy"
@@ -55,7 +58,12 @@ class TorchView:
     prepared: Mapping[str, float]
     data: Iterable[Any] | None
     loss: Loss | None
+    peers: TorchPeers | None = None
     ops: Any = ops
+
+    @property
+    def _in_pieces(self) -> bool:
+        return any(weight.layout is not None for weight in self.parameters.values())
 
     def activations(self, gradients: bool = False) -> Generator[tuple[Any, ...], None, None]:
         """
@@ -81,31 +89,43 @@ class TorchView:
                         yield name, channels
 
     def gradients(self) -> dict[str, Tensor]:
-        """Return the mean gradient of the loss per weight, ``(out, in, *kernel)``, over all batches."""
+        """
+        Return the mean gradient of the loss per weight, ``(out, in, *kernel)``, over all batches.
+
+        Of a layer in pieces, this rank's piece of the mean over all ranks; their own gradients and
+        optimizers are left alone.
+        """
         if self.loss is None:
             raise NeedsData("gradients() needs loss=function(model, batch) -> scalar")
         tensors = {name: self.parameters[name].parameter for name in self.weights}
-        total = {name: torch.zeros_like(tensor, requires_grad=False) for name, tensor in tensors.items()}
+        total = {name: torch.zeros_like(local(tensor)) for name, tensor in tensors.items()}
         count = 0
         with evaluating(self.model), requiring_grad(tensors.values()):
             for batch in self._batches():
                 with torch.enable_grad():
                     value = _scalar(self.loss(self.model, batch))
-                    found = torch.autograd.grad(value, list(tensors.values()), allow_unused=True)
+                    found = self._slopes_of(value, list(tensors.values()))
                 for name, gradient in zip(tensors, found, strict=True):
                     if gradient is None:
                         raise NeedsData(
                             f"no gradient of the loss reaches layer {name!r}; leave it out of the rule"
                         )
-                    total[name] += gradient.to_dense() if gradient.is_sparse else gradient
+                    here = local(alike(gradient, tensors[name]))
+                    total[name] += here.to_dense() if here.is_sparse else here
                 count += 1
         return {name: self.parameters[name].canonical(tensor / count) for name, tensor in total.items()}
+
+    def _slopes_of(self, value: Tensor, tensors: list[Tensor]) -> Sequence[Tensor | None]:
+        if self._in_pieces:
+            return reduced_gradients(self.model, value, tensors)
+        return torch.autograd.grad(value, tensors, allow_unused=True)
 
     def _batches(self) -> Iterator[Any]:
         if self.data is None:
             raise NeedsData("this pruner looks at data: pass data=batches")
+        data = in_step(self.data, self.peers) if self.peers and self._in_pieces else self.data
         count = 0
-        for count, batch in enumerate(self.data, start=1):  # noqa: B007
+        for count, batch in enumerate(data, start=1):  # noqa: B007
             yield batch
         if not count:
             raise NeedsData("data gave no batch; pass a list or a loader that can be read again")
@@ -131,18 +151,23 @@ class TorchView:
 
     def _channels_first(self, name: str, output: Tensor) -> Tensor:
         """Return an output as ``(batch, channel, ...)``: dense layers and attention hold channels last."""
-        convolutional = self.parameters[name].layer.type.startswith("Conv") or "_ConvNd" in (
-            self.parameters[name].layer.bases
-        )
-        if not convolutional:
-            return output.movedim(-1, 1) if output.ndim > 2 else output
-        unbatched = output.ndim < len(self.parameters[name].layer.shape)
-        return output.unsqueeze(0) if unbatched else output
+        layer = self.parameters[name].layer
+        convolutional = layer.type.startswith("Conv") or "_ConvNd" in layer.bases
+        if convolutional:
+            channels = output.unsqueeze(0) if output.ndim < len(layer.shape) else output
+        else:
+            channels = output.movedim(-1, 1) if output.ndim > 2 else output
+        if self._in_pieces and "Linear" in layer.bases and channels.shape[1] != layer.shape[0]:
+            raise NeedsData(
+                f"a rank computes {channels.shape[1]} of the {layer.shape[0]} outputs of {name!r}: it is "
+                "split by tensor parallelism; score before sharding, or leave it out of the rule"
+            )
+        return channels
 
 
 def _recorder(seen: list[tuple[str, Tensor]], name: str) -> Any:
     def record(module: nn.Module, args: Any, output: Any) -> Any:
-        first = next(leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor))
+        first = whole(next(leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)))
         if torch.is_grad_enabled() and not first.requires_grad:
             first.requires_grad_()
         seen.append((name, first))
