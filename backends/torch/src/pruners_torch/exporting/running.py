@@ -43,8 +43,9 @@ def outputs(module: nn.Module, example_inputs: Any) -> list[np.ndarray]:
         try:
             given = Arguments.of(example_inputs).fresh().call(module)
         except Exception as error:
+            why = f"{type(error).__name__}: {error}"
             raise TraceError(
-                f"{type(module).__name__} does not run on these example inputs: {type(error).__name__}: {error}"
+                f"{type(module).__name__} does not run on these example inputs: {why}"
             ) from error
         return [to_host(tensor.clone()) for leaf in tree_leaves(given) for tensor in tensors_in(leaf)]
 
