@@ -20,14 +20,19 @@ def error(expected: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> float:
     ExportError
         If the outputs do not correspond: another number of them, or other shapes.
     """
+    return compared(expected, found).error
+
+
+def compared(expected: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> Comparison:
+    """Return how far outputs are apart one by one, named by number and shape; raises as `error` does."""
     if len(expected) != len(found):
         raise ExportError(f"it gives {_outputs(found)} and the live model {_outputs(expected)}")
     comparison = Comparison()
     for number, (mine, other) in enumerate(zip(expected, found, strict=True)):
         if mine.shape != other.shape:
             raise ExportError(f"its output {number} is {other.shape}, and the live model's {mine.shape}")
-        comparison.add(_difference(mine, other))
-    return comparison.error
+        comparison.add(_difference(mine, other), f"output {number} of {len(expected)}, {mine.shape}")
+    return comparison
 
 
 def _outputs(arrays: Sequence[np.ndarray]) -> str:

@@ -116,7 +116,7 @@ class Workshop:
         return path
 
     def _converted(self, subject: Subject, place: Place, runtime: Converts, source: Path) -> Path:
-        target = self._new_folder() / f"{place.name}{source.suffix}"
+        target = self._new_folder() / f"{place.name}{runtime.suffix}"
         runtime.convert(source, target, self._calibration(subject))
         return target
 

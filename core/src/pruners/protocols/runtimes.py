@@ -40,8 +40,17 @@ class Runtime(Protocol):
 class Converts(Runtime, Protocol):
     """Optional, for runtimes that keep a file of their own: converted, quantised, packed."""
 
+    @property
+    def suffix(self) -> str:
+        """How the names of such files end, for example ".xml"."""
+        ...
+
     def convert(self, source: Path, target: Path, batches: Sequence[Sequence[np.ndarray]]) -> None:
-        """Write what is deployed, from an exported file; `batches` calibrate where numbers are rounded."""
+        """
+        Write what is deployed, from an exported file; `batches` calibrate where numbers are rounded.
+
+        `target` ends in `suffix` and lies in a folder of its own, which may get more files.
+        """
         ...
 
 

@@ -56,6 +56,11 @@ class Comparison:
         """Whether some array held numbers, none of them finite."""
         return any(each.size and not each.numbers and each.largest == 0 for _, each in self.found)
 
+    @property
+    def worst(self) -> str:
+        """The name that came with the largest difference, relative to the largest number of its own array."""
+        return max(self.found, key=lambda each: self._ratio(each[1]))[0] if self.found else ""
+
     def first_beyond(self, tolerance: float) -> str | None:
         """Return the name that came with the first difference larger than `tolerance`."""
         return next((name for name, each in self.found if not self._ratio(each) <= tolerance), None)

@@ -48,6 +48,9 @@ class OpenVINOInt8:
         default=0.5, converter=float, validator=validators.and_(validators.ge(0.0), validators.le(1.0))
     )
 
+    suffix: str = field(default=".xml", init=False, repr=False)
+    """How the names of its files end; the numbers are in a .bin file beside."""
+
     def open(self, model: str | PathLike[str], *, threads: int) -> Compiled:
         """
         Return a converted model, ready to run on exactly so many threads.
@@ -78,7 +81,7 @@ class OpenVINOInt8:
         pruners.NeedsData
             If there are no batches to calibrate on.
         pruners.ExportError
-            If the target is no .xml file, or NNCF cannot round the model; its error is chained.
+            If NNCF cannot round the model; its error is chained.
         """
         if target.suffix != ".xml":
             raise ExportError(
