@@ -55,7 +55,7 @@ class Peers(Protocol):
         ...
 
     def gather(self, array: np.ndarray) -> list[np.ndarray]:
-        """Return every rank's array of one axis, in the order of ranks; lengths may differ, the type may not."""
+        """Return every rank's array of one axis, in the order of ranks; lengths may differ, types not."""
         ...
 
     def exchange(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -10,11 +10,11 @@ from attrs import field, frozen
 
 from ..errors import OptionError, PatternError, PrunerFailed, PrunersError, SkipLayer
 from ..protocols import Pattern
-from .budgets import BUDGETS, layer_mask, layer_sparsities, model_masks
+from .budgets import BUDGETS, layer_mask, layer_sparsities, model_masks, over_ranks
 from .groups import fill_groups, keep_per_group
 from .kernel import select
 from .normalisers import NORMALISERS, normalise
-from .outputs import output_mask
+from .outputs import output_masks
 from .ranking import Ranking
 from .rounding import RULES, Multiple, Rounding, Ties, rounding_rule
 
@@ -77,7 +77,8 @@ def choose_masks(
     Parameters
     ----------
     rankings : mapping of str to Ranking
-        ``{parameter name: scores}``.
+        ``{parameter name: scores}``. Of layers in pieces (`Ranking.among`) every rank gives its own, and
+        all ranks call with the same options.
     sparsity : float or mapping of str to float
         Fraction pruned, in [0, 1): one number, or one for each layer (not in scope "model").
     scope : {"output", "layer", "model"}, default "layer"
@@ -100,7 +101,7 @@ def choose_masks(
     Returns
     -------
     Selection
-        A mask for each layer, in the order of `rankings`.
+        A mask for each layer, or for this rank's piece of it, in the order of `rankings`.
 
     Raises
     ------
@@ -109,6 +110,9 @@ def choose_masks(
         cannot be reached with `min_keep`.
     ScoreError
         If a score is NaN.
+
+    RuleError
+        If a layer in pieces cannot be cut where the pattern needs it whole.
 
     Notes
     -----
@@ -133,11 +137,11 @@ def choose_masks(
     if scope == "output" and pattern is not None:
         raise OptionError(OUTPUT_AND_PATTERN)
     if scope != "model":
-        shapes = {name: ranking.shape for name, ranking in rankings.items()}
+        shapes = {name: ranking.whole_shape for name, ranking in rankings.items()}
         shares = layer_sparsities(shapes, sparsity, budget)
         if pattern is not None:
             return _lay(rankings, shares, pattern)
-        cut = output_mask if scope == "output" else layer_mask
+        cut = output_masks if scope == "output" else layer_mask
         return Selection({n: cut(r, shares[n], rule) for n, r in rankings.items()})
     if isinstance(sparsity, Mapping) or budget != "uniform":
         raise OptionError(
@@ -149,7 +153,8 @@ def choose_masks(
     masks = dict(zip(rankings, model_masks(pool, float(sparsity), rule, int(min_keep)), strict=True))
     if pattern is None:
         return Selection(masks)
-    shares = {name: 1 - np.count_nonzero(mask) / max(mask.size, 1) for name, mask in masks.items()}
+    kept = over_ranks(pool, [int(np.count_nonzero(mask)) for mask in masks.values()])
+    shares = {n: 1 - c / max(r.total, 1) for (n, r), c in zip(rankings.items(), kept, strict=True)}
     return _lay(rankings, shares, pattern)
 
 
@@ -158,12 +163,21 @@ def _lay(rankings: Mapping[str, Ranking], shares: Mapping[str, float], pattern: 
     skipped: dict[str, str] = {}
     for name, ranking in rankings.items():
         try:
-            masks[name] = _laid(pattern, ranking, shares[name])
+            masks[name] = _laid_on_ranks(pattern, ranking, shares[name])
         except SkipLayer as reason:
             skipped[name] = str(reason)
             alive = ranking.alive
             masks[name] = np.ones(ranking.shape, np.bool_) if alive is None else alive.copy()
     return Selection(masks, skipped)
+
+
+def _laid_on_ranks(pattern: Pattern, ranking: Ranking, share: float) -> np.ndarray:
+    """Return a pattern's mask of one layer, or of this rank's piece of one."""
+    if ranking.among is None:
+        return _laid(pattern, ranking, share)
+    from ..sharding.laying import on_rows, rows_of
+
+    return on_rows(ranking, rows_of(pattern, ranking), lambda moved: _laid(pattern, moved, share))
 
 
 def _laid(pattern: Pattern, ranking: Ranking, share: float) -> np.ndarray:

@@ -137,7 +137,8 @@ def layer_mask(ranking: Ranking, sparsity: float, rounding: Rounding = "floor") 
 
     Notes
     -----
-    Needs no data. What is not alive stays pruned, and counts. Equal scores fall by the rounding
+    Needs no data. What is not alive stays pruned, and counts. Of a layer that lies in pieces on several
+    ranks all of them call this, and rank in the whole layer. Equal scores fall by the rounding
     rule; the default prunes the lower index first.
 
     Examples
@@ -147,12 +148,21 @@ def layer_mask(ranking: Ranking, sparsity: float, rounding: Rounding = "floor") 
     [False, True, True, True]
     """
     rule = rounding_rule(rounding)
-    return _cut([ranking], rule(ranking.size, sparsity))[0]
+    return _cut([ranking], rule(ranking.total, sparsity))[0]
+
+
+def over_ranks(rankings: Sequence[Ranking], counts: Sequence[int]) -> list[int]:
+    """Return each layer's count; of layers that lie in pieces on several ranks, that over all of them."""
+    if all(ranking.among is None for ranking in rankings):
+        return list(counts)
+    from ..sharding.selecting import tally
+
+    return tally(rankings, counts)
 
 
 def _cut(rankings: Sequence[Ranking], cut: Cut) -> list[np.ndarray]:
     k, ties = cut
-    pruned = sum(ranking.pruned() for ranking in rankings)
+    pruned = sum(over_ranks(rankings, [ranking.pruned() for ranking in rankings]))
     if k > pruned:
         return select(rankings, k, ties)
     select(rankings, 0)  # reads every score, so that a NaN is found now and not at a later step
@@ -169,9 +179,10 @@ def model_masks(
     what it would have given is taken from the others: the count stays the same. A layer with
     fewer living weights keeps them all.
     """
-    n = sum(ranking.size for ranking in rankings)
+    n = sum(ranking.total for ranking in rankings)
     k, ties = rule(n, sparsity)
-    keep = [min(min_keep, ranking.size - ranking.pruned()) for ranking in rankings]
+    pruned = over_ranks(rankings, [ranking.pruned() for ranking in rankings])
+    keep = [min(min_keep, r.total - gone) for r, gone in zip(rankings, pruned, strict=True)]
     if k > n - sum(keep):
         raise OptionError(
             f"sparsity {sparsity} prunes {k} of {n} weights, but min_keep={min_keep} in {len(keep)} layers "
@@ -180,14 +191,16 @@ def model_masks(
     masks: list[np.ndarray | None] = [None] * len(rankings)
     pool = list(range(len(rankings)))
     while pool:
-        chosen = dict(zip(pool, _cut([rankings[i] for i in pool], (k, ties)), strict=True))
-        short = [i for i in pool if np.count_nonzero(chosen[i]) < keep[i]]
+        pooled = [rankings[i] for i in pool]
+        chosen = dict(zip(pool, _cut(pooled, (k, ties)), strict=True))
+        kept = over_ranks(pooled, [int(np.count_nonzero(mask)) for mask in chosen.values()])
+        short = [i for i, count in zip(pool, kept, strict=True) if count < keep[i]]
         if not short:
             for i in pool:
                 masks[i] = chosen[i]
             break
         for i in short:
-            masks[i] = select([rankings[i]], rankings[i].size - keep[i])[0]
-            k -= rankings[i].size - keep[i]
+            masks[i] = select([rankings[i]], rankings[i].total - keep[i])[0]
+            k -= rankings[i].total - keep[i]
         pool = [i for i in pool if i not in short]
     return [mask for mask in masks if mask is not None]

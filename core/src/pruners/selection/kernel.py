@@ -13,7 +13,7 @@ from ..errors import OptionError
 from .keys import CHUNK, Form, Scratch, form_of
 from .parts import Order, Part
 from .ranking import Ranking
-from .rounding import Ties
+from .rounding import Ties, first_of_equals
 from .ties import Settle
 
 SMALL = 1 << 18
@@ -81,7 +81,10 @@ def select(rankings: Sequence[Ranking], k: int, ties: Ties = "lower") -> list[np
 
     Notes
     -----
-    Needs no data. Up to `SMALL` weights are partitioned at once. Beyond, one pass over the
+    Needs no data. Of layers that lie in pieces on several ranks (`Ranking.among`) all of them call this,
+    and get the masks of their own pieces: together bit for bit those of the whole layers.
+
+    Up to `SMALL` weights are partitioned at once. Beyond, one pass over the
     scores in the common case, and extra memory is the mask and about 0.1 byte per weight; a
     heavily tied value is counted and never collected, so constant or already sparse weights
     need no more, at two to three passes. Only if a strided sample misjudges the distribution
@@ -95,13 +98,15 @@ def select(rankings: Sequence[Ranking], k: int, ties: Ties = "lower") -> list[np
     >>> [mask.tolist() for mask in select([a, b], 2)]
     [[False, True], [True, False]]
     """
-    n = sum(ranking.size for ranking in rankings)
+    n = sum(ranking.total for ranking in rankings)
     if not 0 <= k <= n:
         raise OptionError(f"k is {k}; {n} weights can be pruned, so give 0 to {n}")
     if ties not in ("lower", "upper", "keep", "prune"):
         raise OptionError(f"ties is {ties!r}; choose from lower, upper, keep, prune")
     if n == 0:
         return [np.ones(ranking.shape, np.bool_) for ranking in rankings]
+    if any(ranking.among is not None for ranking in rankings):
+        return _on_ranks(rankings, k, ties)
     parts = [Part.whole(ranking) for ranking in rankings]
     form = form_of(rankings)
     if k in (0, n):
@@ -113,6 +118,13 @@ def select(rankings: Sequence[Ranking], k: int, ties: Ties = "lower") -> list[np
     return [part.result() for part in parts]
 
 
+def _on_ranks(rankings: Sequence[Ranking], k: int, ties: Ties) -> list[np.ndarray]:
+    """Return the masks of layers of which some lie in pieces on several ranks."""
+    from ..sharding.selecting import select_pieces
+
+    return select_pieces(rankings, k, ties)
+
+
 def _partition(parts: Sequence[Part], form: Form, k: int, ties: Ties) -> None:
     """Write the masks by one partition of all keys, in C order."""
     keys = np.concatenate([part.ranking.keys(form=form) for part in parts])
@@ -120,21 +132,12 @@ def _partition(parts: Sequence[Part], form: Form, k: int, ties: Ties) -> None:
     kept = keys > threshold
     equal = np.flatnonzero(keys == threshold)
     below = keys.size - int(np.count_nonzero(kept)) - equal.size
-    first, value = _first(ties, k - below, equal.size)
+    first, value = first_of_equals(ties, k - below, equal.size)
     kept[equal[:first]] = value
     kept[equal[first:]] = not value
     pieces = np.split(kept, np.cumsum([part.size for part in parts])[:-1])
     for part, piece in zip(parts, pieces, strict=True):
         part.mask[...] = piece.reshape(part.mask.shape)
-
-
-def _first(ties: Ties, rank: int, count: int) -> tuple[int, bool]:
-    """Of `count` equals, `rank` to prune: how many come first, and are those kept; the rest is not."""
-    if rank == count:
-        return count, False
-    if ties == "upper":
-        return count - rank, True
-    return {"lower": rank, "keep": 0, "prune": count}[ties], False
 
 
 def _sweep(parts: Sequence[Part], form: Form, bracket: _Bracket) -> _Sweep:
@@ -241,7 +244,7 @@ class _Search:
             _line(part)[where[keys > threshold]] = True
             below += int(np.count_nonzero(keys < threshold))
             equal.append((part, where[keys == threshold]))
-        first, value = _first(self.ties, rank - below, sum(where.size for _, where in equal))
+        first, value = first_of_equals(self.ties, rank - below, sum(where.size for _, where in equal))
         for part, where in equal:
             order = Order.of(part.scores)
             if not order.trivial:
@@ -252,7 +255,7 @@ class _Search:
 
     def _tied(self, key: int, rank: int, counts: Sequence[int]) -> None:
         """Write the masks of the weights with one key, of which `rank` are pruned; all are False yet."""
-        first, value = _first(self.ties, rank, sum(counts))
+        first, value = first_of_equals(self.ties, rank, sum(counts))
         Settle(self.form, key, value).run(self.parts, counts, first)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import OptionError, ScoreError
 from .parts import blocks
 from .ranking import Ranking
+from .sums import Anchored
 
 
 def _blocks(ranking: Ranking) -> Iterator[np.ndarray]:
@@ -24,26 +25,53 @@ def _blocks(ranking: Ranking) -> Iterator[np.ndarray]:
         yield block
 
 
-def _l2(ranking: Ranking) -> float:
-    return math.sqrt(math.fsum(float(np.sum(np.square(block))) for block in _blocks(ranking)))
+def _added(ranking: Ranking, terms: Iterator[np.ndarray], bound: float) -> float:
+    """Return the sum of a layer's terms, from 0 to `bound`: the same however the layer is cut."""
+    sum_ = Anchored(bound)
+    if ranking.among is None:
+        sum_.add(terms)
+        return sum_.value()
+    from ..sharding.summing import total
 
-
-def _sum(ranking: Ranking) -> float:
-    return math.fsum(float(np.sum(block)) for block in _blocks(ranking))
-
-
-def _mean(ranking: Ranking) -> float:
-    return _sum(ranking) / max(ranking.size, 1)
+    if ranking.among.counted:
+        sum_.add(terms)
+    sum_.units = total(ranking.among.peers, sum_.units)
+    return sum_.value()
 
 
 def _max(ranking: Ranking) -> float:
-    return max((float(block.max()) for block in _blocks(ranking) if block.size), default=0.0)
+    here = max((float(block.max()) for block in _blocks(ranking) if block.size), default=0.0)
+    if ranking.among is None:
+        return here
+    from ..sharding.summing import largest
+
+    return largest(ranking.among.peers, here)
+
+
+def _l2(ranking: Ranking) -> float:
+    top = _max(ranking)
+    return math.sqrt(_added(ranking, (np.square(block) for block in _blocks(ranking)), _square(top)))
+
+
+def _sum(ranking: Ranking) -> float:
+    return _added(ranking, _blocks(ranking), _max(ranking))
+
+
+def _mean(ranking: Ranking) -> float:
+    return _sum(ranking) / max(ranking.total, 1)
 
 
 def _std(ranking: Ranking) -> float:
-    mean = _mean(ranking)
-    squares = math.fsum(float(np.sum(np.square(block - mean))) for block in _blocks(ranking))
-    return math.sqrt(squares / max(ranking.size, 1))
+    top = _max(ranking)
+    mean = _added(ranking, _blocks(ranking), top) / max(ranking.total, 1)
+    if not math.isfinite(mean):
+        return mean
+    away = (np.square(block - mean) for block in _blocks(ranking))
+    return math.sqrt(_added(ranking, away, _square(max(mean, top - mean))) / max(ranking.total, 1))
+
+
+def _square(number: float) -> float:
+    return number * number
 
 
 _SCALES: dict[str, Callable[[Ranking], float]] = {
@@ -79,14 +107,16 @@ def normalise(ranking: Ranking, normaliser: str) -> Ranking:
     Raises
     ------
     OptionError
-        If there is no such normaliser.
+        If there is no such normaliser, or LAMP is asked of a layer that lies in pieces.
     ScoreError
         If a score is NaN, the divisor is not finite, or LAMP is asked of a negative score.
 
     Notes
     -----
-    Needs no data. A divisor of 0 is taken as 1. The order inside a layer does not change. LAMP
-    sorts the layer and takes about 40 bytes per weight; equal scores rank in C order.
+    Needs no data. A divisor of 0 is taken as 1, and every divisor is the same however a layer is cut into
+    pieces: terms are rounded to 68 bits below the largest and then added exactly. The order inside a
+    layer does not change. LAMP sorts the layer and takes about 40 bytes per weight; equal scores rank in
+    C order.
 
     References
     ----------
@@ -118,6 +148,11 @@ def normalise(ranking: Ranking, normaliser: str) -> Ranking:
 
 
 def _lamp(ranking: Ranking) -> Ranking:
+    if ranking.among is not None:
+        raise OptionError(
+            f"normaliser 'lamp' sorts a whole layer, and '{ranking.name}' lies in pieces on several ranks; "
+            "use another normaliser, or compute the masks before the model is sharded"
+        )
     scores = np.concatenate([np.empty(0), *(block.reshape(-1) for block in _blocks(ranking))])
     if not ranking.magnitude and ranking.size and ranking.scores.min() < 0:
         raise ScoreError(

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 
 from .groups import fill_groups
 from .kernel import select
 from .ranking import Ranking
 from .rounding import RoundingRule
+
+
+def output_masks(ranking: Ranking, sparsity: float, rule: RoundingRule) -> np.ndarray:
+    """Return the mask of one layer, or of this rank's piece, as `output_mask` does."""
+    if ranking.among is None:
+        return output_mask(ranking, sparsity, rule)
+    from ..sharding.laying import on_rows
+
+    return on_rows(ranking, 1, lambda moved: output_mask(attrs.evolve(moved, among=None), sparsity, rule))
 
 
 def output_mask(ranking: Ranking, sparsity: float, rule: RoundingRule) -> np.ndarray:

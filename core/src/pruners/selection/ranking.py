@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen
 
 from ..errors import ScoreError
 from .keys import Form, Scratch, form_of
+
+if TYPE_CHECKING:
+    from ..sharding.boxes import Among
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
@@ -53,6 +56,9 @@ class Ranking:
         before a living weight whose score is zero or minus infinity. All True if left out.
     scale : float, default 1.0
         Scores are divided by it, which matters only where layers are pooled. Finite, above 0.
+    among : Among, optional
+        Of a layer that lies in pieces on several ranks, where this piece lies in it. `scores`, `alive`
+        and all shapes but `whole_shape` are then the piece's.
 
     Raises
     ------
@@ -80,6 +86,7 @@ class Ranking:
     magnitude: bool = False
     alive: np.ndarray | None = field(default=None, converter=_mask_or_none)
     scale: float = 1.0
+    among: Among | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.scores.dtype.name not in FLOATS:
@@ -93,6 +100,11 @@ class Ranking:
             raise ScoreError(
                 f"alive of '{self.name}' is {alive.dtype.name} {alive.shape}; give bool {self.shape}"
             )
+        if self.among is not None and self.among.box.shape != self.shape:
+            raise ScoreError(
+                f"scores of '{self.name}' have shape {self.shape}; the piece on this rank has "
+                f"{self.among.box.shape}"
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -104,8 +116,18 @@ class Ranking:
         """Number of weights."""
         return self.scores.size
 
+    @property
+    def whole_shape(self) -> tuple[int, ...]:
+        """Canonical shape of the whole layer, also where this is a piece of it."""
+        return self.shape if self.among is None else self.among.shape
+
+    @property
+    def total(self) -> int:
+        """Number of weights of the whole layer, also where this is a piece of it."""
+        return self.size if self.among is None else self.among.size
+
     def pruned(self) -> int:
-        """Return how many weights are not alive."""
+        """Return how many weights are not alive here."""
         return 0 if self.alive is None else self.size - int(np.count_nonzero(self.alive))
 
     def keys(self, start: int = 0, stop: int | None = None, *, form: Form | None = None) -> np.ndarray:

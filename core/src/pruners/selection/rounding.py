@@ -20,6 +20,16 @@ Cut = tuple[int, Ties]
 """How many weights are pruned, and how ties fall."""
 RoundingRule = Callable[[int, float], Cut]
 
+
+def first_of_equals(ties: Ties, rank: int, count: int) -> tuple[int, bool]:
+    """Of `count` equals, `rank` to prune: how many come first, and are those kept; the rest is not."""
+    if rank == count:
+        return count, False
+    if ties == "upper":
+        return count - rank, True
+    return {"lower": rank, "keep": 0, "prune": count}[ties], False
+
+
 _EPSILON = 1e-9  # 10 * (1 - 0.8) is 1.9999999999999996, and 100 * 0.29 is 28.999999999999996
 
 

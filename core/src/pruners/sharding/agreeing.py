@@ -1,0 +1,159 @@
+"""Ranks that fail together: before any exchange each tells the others whether it is still well."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+
+import numpy as np
+from attrs import define, field
+
+from ..errors import RankError
+from ..protocols.ranks import Box, Peers
+
+_SUM, _GATHER, _EXCHANGE, _END = range(1, 5)
+_DIGEST = 8
+
+
+@define(eq=False)
+class Together:
+    """
+    The ranks of `peers`, such that no rank waits for one that has failed.
+
+    A small sum goes before every exchange of data. In it a rank says that it goes on and with what, or that
+    it has failed; the others then raise `pruners.RankError` instead of waiting.
+    """
+
+    _peers: Peers
+    _ended: bool = field(default=False, init=False)
+
+    @property
+    def rank(self) -> int:
+        """Which of the ranks runs here, from 0."""
+        return self._peers.rank
+
+    @property
+    def size(self) -> int:
+        """How many ranks there are."""
+        return self._peers.size
+
+    @property
+    def sent(self) -> int:
+        """Bytes that this rank has handed to the others so far."""
+        return self._peers.sent
+
+    def sum(self, array: np.ndarray) -> np.ndarray:
+        """Return the sum over all ranks of an int64 array."""
+        self._check(_SUM + 8 * array.size)
+        with self._exchanging():
+            return self._peers.sum(array)
+
+    def gather(self, array: np.ndarray) -> list[np.ndarray]:
+        """Return every rank's array, in the order of ranks."""
+        self._check(_GATHER)
+        with self._exchanging():
+            return self._peers.gather(array)
+
+    def exchange(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Send part r to rank r; return what each rank sent here."""
+        self._check(_EXCHANGE)
+        with self._exchanging():
+            return self._peers.exchange(parts)
+
+    def end(self) -> None:
+        """Make sure that every rank came to the end."""
+        self._check(_END)
+
+    def fail(self) -> None:
+        """Tell the others that this rank has failed, unless they know."""
+        if not self._ended:
+            self._ended = True
+            with suppress(Exception):
+                self._peers.sum(self._signs(0, failed=True))
+
+    @contextmanager
+    def _exchanging(self) -> Iterator[None]:
+        """Tell nobody anything more if the exchange itself breaks: there is no way to."""
+        self._ended = True
+        yield
+        self._ended = False
+
+    def _signs(self, what: int, failed: bool = False) -> np.ndarray:
+        signs = np.zeros(self.size + 2, np.int64)
+        signs[self.rank] = failed
+        signs[-2:] = what, what * what
+        return signs
+
+    def _check(self, what: int) -> None:
+        with self._exchanging():
+            told = self._peers.sum(self._signs(what))
+        failed = np.flatnonzero(told[: self.size])
+        if failed.size:
+            self._ended = True
+            raise RankError(
+                f"rank {', '.join(map(str, failed))} failed, see its own error; this rank, {self.rank}, is "
+                "as it was"
+            )
+        if told[-2] != what * self.size or told[-1] != what * what * self.size:
+            self._ended = True
+            raise RankError(
+                "ranks do different work: give every rank the same rules, the same layers and equally many "
+                "steps; all ranks are as they were"
+            )
+
+
+@contextmanager
+def agreed(peers: Peers | None) -> Iterator[Together | None]:
+    """
+    Return a context in which all ranks succeed, or all raise: the one that failed its own error.
+
+    What they do in it changes nothing; it is put in force afterwards.
+    """
+    if peers is None:
+        yield None
+        return
+    together = Together(peers)
+    try:
+        yield together
+        together.end()
+    except BaseException:
+        together.fail()
+        raise
+
+
+def check_same_masks(
+    peers: Peers,
+    time: int,
+    masks: Mapping[str, np.ndarray],
+    boxes: Mapping[str, Sequence[Box]],
+) -> None:
+    """
+    Raise `pruners.RankError` unless ranks that hold copies of a piece have computed the same mask for it.
+
+    They must be at the same `time`, too.
+    """
+    mine = [time.to_bytes(_DIGEST, "little"), *(_digest(name, mask) for name, mask in masks.items())]
+    told = peers.gather(np.frombuffer(b"".join(mine), np.uint8).copy())
+    if any(each.size != told[0].size for each in told):
+        raise RankError("ranks computed masks of different layers; give every rank the same rules")
+    rows = np.stack([each.reshape(-1, _DIGEST) for each in told])
+    if (rows[:, 0] != rows[0, 0]).any():
+        times = ", ".join(str(int.from_bytes(each.tobytes(), "little")) for each in rows[:, 0])
+        raise RankError(f"ranks are at different times: {times}; call step() or epoch() on all of them alike")
+    for index, name in enumerate(masks, start=1):
+        pieces = boxes.get(name, [None] * peers.size)
+        for rank, box in enumerate(pieces):
+            first = list(pieces).index(box)
+            if (rows[rank, index] != rows[first, index]).any():
+                raise RankError(
+                    f"ranks computed different masks; the first layer that differs is {name!r}, on ranks "
+                    f"{first} and {rank}. Weights, rules and seeds must be the same on all ranks; give "
+                    "distributed=False where each rank prunes a model of its own"
+                )
+
+
+def _digest(name: str, mask: np.ndarray) -> bytes:
+    digest = hashlib.blake2b(f"{name} {mask.shape}".encode(), digest_size=_DIGEST)
+    digest.update(np.packbits(mask).tobytes())
+    return digest.digest()
