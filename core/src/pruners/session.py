@@ -69,6 +69,11 @@ class Pruning:
         return self._time
 
     @property
+    def clock(self) -> Clock:
+        """What `time` counts: "step" or "epoch"; None before the first of either."""
+        return self._clock
+
+    @property
     def log(self) -> tuple[Update, ...]:
         """When masks were recomputed, and the total sparsity reached."""
         return tuple(self._log)

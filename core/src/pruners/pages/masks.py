@@ -1,0 +1,108 @@
+"""Masks as pictures: one cell per weight where there is room, the fraction kept per cell where not."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from .drawing import picture
+from .elements import Block, Figure, Section, Table
+from .given import Given
+
+HOW = "masks need a layer with zeros; choose layers with layers= or --layers GLOB"
+ROWS, COLUMNS = 240, 640
+"""Cells of the largest picture."""
+CORNER = (32, 96)
+"""Cells of the part shown weight by weight where the whole is not."""
+
+
+def section(given: Given) -> Section | None:
+    """Return pictures of the chosen layers, or None where none has been chosen."""
+    if not given.chosen:
+        return None
+    blocks, data = [], []
+    for name in given.chosen:
+        mask = given.mask(name)
+        if mask.size:
+            data.append(_numbers(name, mask))
+            blocks.append(Block(title=name, figures=_pictures(name, mask), table=_table(mask)))
+    lines = [
+        "Coloured is kept, empty is pruned. A row is an output; columns run through the kernel's positions, "
+        "and through the inputs within each."
+    ]
+    if given.found > len(given.chosen):
+        lines.append(f"{len(given.chosen)} of {given.found:,} layers, evenly spread over the model's depth.")
+    if given.session is None:
+        lines.append("No session was given: kept is what is not zero.")
+    return Section(name="masks", title="Masks", lines=lines, blocks=blocks, data={"layers": data})
+
+
+def flat(mask: np.ndarray) -> np.ndarray:
+    """Return a mask as rows of outputs, the inputs of each kernel position side by side."""
+    if mask.ndim < 2:
+        return mask.reshape(1, -1)
+    return np.moveaxis(mask, 1, -1).reshape(mask.shape[0], -1)
+
+
+def shares(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Return the fraction kept in each block of so many rows and columns; those at the edges are smaller."""
+    starts = np.arange(0, mask.shape[0], rows), np.arange(0, mask.shape[1], columns)
+    kept = np.add.reduceat(mask.astype(np.int64), starts[0], axis=0)
+    kept = np.add.reduceat(kept, starts[1], axis=1)
+    sizes = (np.diff([*start, length]) for start, length in zip(starts, mask.shape, strict=True))
+    return np.asarray(kept / np.multiply.outer(*sizes))
+
+
+def _pictures(name: str, mask: np.ndarray) -> tuple[Figure, ...]:
+    whole = flat(mask)
+    block = ceil(whole.shape[0] / ROWS), ceil(whole.shape[1] / COLUMNS)
+    kept = f"{mask.mean():.2%} kept"
+    if block == (1, 1):
+        label = f"Mask of {name}, {whole.shape[0]} rows by {whole.shape[1]} columns, {kept}"
+        return (_figure(whole, label, f"Every weight is a cell; {kept}."),)
+    label = f"Mask of {name}, fraction kept per cell, {kept}"
+    caption = f"A cell is {block[0]} by {block[1]} weights, as strong as the fraction kept; {kept}."
+    corner = whole[: CORNER[0], : CORNER[1]]
+    size = " by ".join(map(str, corner.shape))
+    return (
+        _figure(shares(whole, *block), label, caption),
+        _figure(
+            corner, f"Corner of the mask of {name}, {size} weights", f"Its first {size} weights, each a cell."
+        ),
+    )
+
+
+def _figure(cells: np.ndarray, label: str, caption: str) -> Figure:
+    rows, columns = cells.shape
+    width, height = (min(12, max(1, room // length)) for room, length in ((560, columns), (300, rows)))
+    return Figure(markup=picture(cells.astype(np.float64), label, (width, height)), caption=caption)
+
+
+def _numbers(name: str, mask: np.ndarray) -> dict[str, Any]:
+    outputs = mask.reshape(mask.shape[0], -1).sum(axis=1) if mask.ndim > 1 else mask.astype(int)
+    inputs = np.moveaxis(mask, 1, 0).reshape(mask.shape[1], -1).any(axis=1) if mask.ndim > 1 else mask
+    return {
+        "name": name,
+        "shape": list(mask.shape),
+        "weights": int(mask.size),
+        "kept": int(np.count_nonzero(mask)),
+        "kept_per_output": [int(outputs.min()), int(outputs.max())],
+        "outputs_pruned": int(np.count_nonzero(outputs == 0)),
+        "inputs_pruned": int(np.count_nonzero(~inputs)),
+    }
+
+
+def _table(mask: np.ndarray) -> Table:
+    found = _numbers("", mask)
+    low, high = found["kept_per_output"]
+    cells = (
+        "x".join(map(str, found["shape"])),
+        f"{found['kept']:,} of {found['weights']:,}",
+        f"{low:,}" if low == high else f"{low:,} to {high:,}",
+        f"{found['outputs_pruned']:,}",
+        f"{found['inputs_pruned']:,}",
+    )
+    headings = ("shape", "kept", "kept per output", "outputs all pruned", "inputs all pruned")
+    return Table(caption="", headings=headings, rows=[cells], words=())
