@@ -67,25 +67,27 @@ class Groups:
 
     def index(self, bits: np.ndarray) -> np.ndarray:
         """Return where elements lie, uint8 of `index_shape`; `bits` are unsigned integers (elements,)."""
-        return self._planes(np.concatenate([_lanes(mask) for mask, _ in self._parts(bits)]))
+        return self._planes(np.concatenate([_lanes(mask) for mask in self._parts(bits)]))
 
     def pick(self, bits: np.ndarray, index: np.ndarray) -> np.ndarray:
         """Return the stored elements (count,); raise `ValueError` where `index` is not that of `bits`."""
-        lanes, values = [], []
-        for mask, grouped in self._parts(bits):
-            lanes.append(_lanes(mask))
-            values.append(grouped.reshape(-1)[indices(mask.reshape(-1))])
-        if not np.array_equal(self._planes(np.concatenate(lanes)), index):
+        values = np.zeros(self.count, bits.dtype)
+        for where, part, places, inside in self._walk(index):
+            rows, what = bits[where], values[part]
+            if inside is None:
+                np.take(rows, places, out=what, mode="clip")
+            else:
+                what[inside] = rows[places[inside]]
+        if np.count_nonzero(values) != np.count_nonzero(bits):
             raise ValueError("other elements are zero than before")
-        return np.concatenate(values)
+        return values
 
-    def _parts(self, bits: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield what is stored of some outer rows at a time, and them, as (group, lane)."""
+    def _parts(self, bits: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield what is stored of some outer rows at a time, as a mask (group, lane)."""
         row = self.length * self.step
         share = max(1, _CHUNK // row) * row
         for first in range(0, self.elements, share):
-            grouped = self._grouped(bits[first : first + share])
-            yield self._filled(grouped != 0), grouped
+            yield self._filled(self._grouped(bits[first : first + share]) != 0)
 
     def _grouped(self, bits: np.ndarray) -> np.ndarray:
         """Return whole rows as (group, lane)."""
@@ -98,6 +100,8 @@ class Groups:
 
     def _filled(self, mask: np.ndarray) -> np.ndarray:
         """Return the mask (group, lane) with the first zeros added where a group has too few others."""
+        if np.count_nonzero(mask) == len(mask) * self.keep:
+            return mask  # no group has more
         held = _sums(mask[:, :, None])
         for _ in range(self.index_shape[0] - 1):
             held = _sums(held)
@@ -116,13 +120,31 @@ class Groups:
 
     def place(self, index: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
         """Write the stored elements into zeros (elements,); raise `ValueError` where they do not fit."""
-        lanes = self._read_lanes(index).reshape(-1, self.blocks * self.step, self.keep)
-        rows, what = out.reshape(len(lanes), -1), values.reshape(lanes.shape)
-        share = min(len(rows), max(1, _CHUNK // rows.shape[1]))
+        for where, part, places, inside in self._walk(index):
+            rows, what = out[where], values[part]
+            if inside is None:
+                rows[places] = what
+                continue
+            if what[~inside].any():
+                raise ValueError("a value lies behind the end of its run")
+            rows[places[inside]] = what[inside]
+
+    def _walk(self, index: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray, np.ndarray | None]]:
+        """
+        Yield some rows at a time: which elements they are, and which stored ones.
+
+        Then where in the rows each one lies, and which of them do not lie behind the end of a run, if any do.
+        """
+        lanes = self._read_lanes(index)
+        row, stored = self.length * self.step, self.blocks * self.step * self.keep
+        outer = self.elements // row
+        share = min(outer, max(1, _CHUNK // row))
         starts = self._starts(share)
-        for first in range(0, len(lanes), share):
-            part = slice(first, first + share)
-            self._place(lanes[part].reshape(-1), what[part].reshape(-1), rows[part].reshape(-1), starts)
+        for first in range(0, outer, share):
+            last = min(outer, first + share)
+            part = slice(first * stored, last * stored)
+            places, inside = self._places(lanes[part], starts)
+            yield slice(first * row, last * row), part, places, inside
 
     def _read_lanes(self, index: np.ndarray) -> np.ndarray:
         """Return the lane of each stored element (count,)."""
@@ -140,8 +162,7 @@ class Groups:
         starts = np.arange(rows)[:, None] * (self.length * self.step) + groups.reshape(-1)
         return np.repeat(starts, self.keep)
 
-    def _place(self, lanes: np.ndarray, values: np.ndarray, out: np.ndarray, starts: np.ndarray) -> None:
-        """Write the stored elements of whole rows, all of them flat."""
+    def _places(self, lanes: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         groups = lanes.reshape(-1, self.keep)
         if (groups[:, 1:] <= groups[:, :-1]).any():
             raise ValueError("the lanes of a group do not rise")
@@ -149,19 +170,10 @@ class Groups:
         if self.step > 1:
             places *= self.step
         places += starts[: len(places)]
-        if self.length % self.size:
-            values, places = self._inside(lanes, values, places)
-        out[places] = values
-
-    def _inside(
-        self, lanes: np.ndarray, values: np.ndarray, places: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return what does not lie behind the end of a run; there only zeros may."""
+        if not self.length % self.size:
+            return places, None
         first = np.repeat(np.arange(self.blocks) * self.size, self.step * self.keep)
-        inside = (first + lanes.reshape(-1, len(first)) < self.length).reshape(-1)
-        if values[~inside].any():
-            raise ValueError("a value lies behind the end of its run")
-        return values[inside], places[inside]
+        return places, (first + lanes.reshape(-1, len(first)) < self.length).reshape(-1)
 
 
 def _lanes(mask: np.ndarray) -> np.ndarray:
