@@ -64,7 +64,11 @@ class Among:
         return self.boxes.index(self.boxes[rank]) == rank
 
     def coarser(self, extent: Sequence[int]) -> Among:
-        """Return how tiles of `extent` lie; pieces are cut between tiles, or at the end of the layer."""
+        """
+        Return how tiles of `extent` lie in a layer whose pieces are cut between tiles, or at its end.
+
+        Axes that `extent` does not name are whole in a tile, and left out.
+        """
         boxes = [Box(_tiles(box.offset, extent), _tiles(box.shape, extent)) for box in self.boxes]
         return Among(_tiles(self.shape, extent), tuple(boxes), self.peers)
 
@@ -80,7 +84,7 @@ class Among:
 
 
 def _tiles(lengths: Sequence[int], extent: Sequence[int]) -> tuple[int, ...]:
-    return tuple(-(-length // each) for length, each in zip(lengths, extent, strict=True))
+    return tuple(-(-length // each) for length, each in zip(lengths, extent, strict=False))
 
 
 def everything(shape: tuple[int, ...]) -> Box:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -121,21 +121,21 @@ class Bank:
             return layer_mask(ranking, sparsity, rounding_rule("keep_floor"))
         self._enough_inputs(ranking.shape)
         mask = np.zeros_like(ranking.scores, np.bool_, subok=False)
-        left = math.floor(ranking.size * (1 - sparsity) + 1e-9)
+        left = math.floor(ranking.total * (1 - sparsity) + 1e-9)
         for full in (True, False):
             banks = [b for b in self._banks(ranking.shape) if b.full is full]
-            shown = [b.view(mask) for b in banks]
-            weights = sum(view.size for view in shown)
-            count = sum(
-                int(np.prod(view.shape[: view.ndim - b.axes])) for b, view in zip(banks, shown, strict=True)
-            )
+            weights, count = self._amounts(banks, ranking.whole_shape)
             if not weights:
                 continue
-            share = left * weights // ranking.size if full else left
+            share = left * weights // ranking.total if full else left
             left -= share
             for b in banks:
                 fill_groups(ranking, mask, b.view, -(-share // count), b.axes)
         return mask
+
+    def rows(self, shape: tuple[int, ...]) -> int | None:
+        """Return the multiple of rows at which a layer may be cut: any, unless banks lie along them."""
+        return 1 if self.axis or self.balance == "none" or not self._fits(shape) else None
 
     def check(self, mask: np.ndarray) -> None:
         """Raise `pruners.PatternError` unless banks of one length keep equally many."""
@@ -163,6 +163,16 @@ class Bank:
             raise pruners.SkipLayer(
                 f"its axis {self.axis} is {shape[self.axis]} wide; with {kernel}, banks need at least {least}"
             )
+
+    def _amounts(self, banks: Sequence[_Banks], shape: tuple[int, ...]) -> tuple[int, int]:
+        """Return how many weights and how many banks a whole layer has, from those of one of its rows."""
+        one = shape if self.axis == 0 else (1, *shape[1:])
+        row = np.empty(one, np.bool_)
+        shown = [(b.view(row), b.axes) for b in banks]
+        times = 1 if self.axis == 0 else shape[0]
+        weights = sum(view.size for view, _ in shown)
+        count = sum(int(np.prod(view.shape[: view.ndim - axes])) for view, axes in shown)
+        return weights * times, count * times
 
     def _banks(self, shape: tuple[int, ...]) -> list[_Banks]:
         """Return the banks of a layer of this shape, full ones first."""

@@ -86,10 +86,14 @@ class Block:
         extent = self._extent(ranking.shape)
         if extent is None:
             raise pruners.SkipLayer(f"blocks {self.shape} need as many axes; the shape is {ranking.shape}")
-        if not ranking.size:
+        if not ranking.total:
             return np.ones(ranking.shape, np.bool_)
         blocks = layer_mask(self._pooled(ranking, extent), sparsity, rounding_rule("floor"))
         return _spread(blocks, extent, ranking.shape)
+
+    def rows(self, shape: tuple[int, ...]) -> int:
+        """Return the multiple of rows at which a layer may be cut: between blocks."""
+        return self.shape[0]
 
     def check(self, mask: np.ndarray) -> None:
         """Raise `pruners.PatternError` if a block is kept in part."""
@@ -109,6 +113,10 @@ class Block:
 
     def _pooled(self, ranking: Ranking, extent: tuple[int, ...]) -> Ranking:
         """Return the ranking of the blocks; a block without a living weight is not alive."""
+        among = None if ranking.among is None else ranking.among.coarser(extent)
+        if not ranking.size:
+            shape = tuple(-(-length // e) for length, e in zip(ranking.shape, extent, strict=True))
+            return Ranking(ranking.name, np.empty(shape), among=among)
         values = ranking.values()
         if ranking.alive is not None:
             values[~ranking.alive] = 0.0
@@ -116,7 +124,7 @@ class Block:
         runs = range(0, values.shape[0], rows)
         scores = np.concatenate([self._scores(values[run : run + rows], extent) for run in runs])
         alive = None if ranking.alive is None else _reduce(np.logical_or, ranking.alive, extent)
-        return Ranking(ranking.name, scores, alive=alive)
+        return Ranking(ranking.name, scores, alive=alive, among=among)
 
     def _scores(self, values: np.ndarray, extent: tuple[int, ...]) -> np.ndarray:
         """Return the scores of the blocks of some rows, in float64."""

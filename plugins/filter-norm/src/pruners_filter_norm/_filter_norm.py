@@ -64,6 +64,7 @@ class FilterNorm:
     p: float = field(default=1.0, validator=validators.gt(0))
 
     unit: ClassVar[Literal["channel"]] = "channel"
+    reach: ClassVar[Literal["channel"]] = "channel"
 
     def scores(self, view: pruners.View) -> Mapping[str, np.ndarray]:
         """Return one float64 score per output channel."""

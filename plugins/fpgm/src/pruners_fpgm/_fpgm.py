@@ -84,6 +84,7 @@ class FPGM:
     keep_norm: float = field(default=1.0, validator=[validators.gt(0), validators.le(1)])
 
     unit: ClassVar[Literal["channel"]] = "channel"
+    reach: ClassVar[Literal["layer"]] = "layer"
 
     def scores(self, view: pruners.View) -> Mapping[str, np.ndarray]:
         """Return one float64 score per output channel."""

@@ -52,6 +52,7 @@ class Level:
     """
 
     unit: ClassVar[Literal["weight"]] = "weight"
+    reach: ClassVar[Literal["weight"]] = "weight"
 
     def scores(self, view: pruners.View) -> Mapping[str, pruners.Magnitude]:
         """Return each weight's absolute value, shaped as the weights."""

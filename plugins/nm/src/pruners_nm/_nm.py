@@ -96,6 +96,10 @@ class NM:
         zeros = min(self.block - self.keep, math.floor(sparsity * self.block + 1e-9))
         return keep_per_group(ranking, self.block, self.block - zeros, axis=self.axis)
 
+    def rows(self, shape: tuple[int, ...]) -> int:
+        """Return the multiple of rows at which a layer may be cut: any, unless blocks lie along them."""
+        return self.block if self.axis == 0 else 1
+
     def check(self, mask: np.ndarray) -> None:
         """Raise `pruners.PatternError` unless every block has the same zeros, at most block - keep."""
         if mask.ndim < 2 or self.axis >= mask.ndim or not mask.size:

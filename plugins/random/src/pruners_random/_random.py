@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from attrs import field, frozen, validators
@@ -70,6 +70,8 @@ class Random:
     unit: Literal["weight", "channel"] = field(
         default="weight", validator=validators.in_(("weight", "channel"))
     )
+
+    reach: ClassVar[Literal["layer"]] = "layer"
 
     def scores(self, view: pruners.View) -> Mapping[str, np.ndarray]:
         """Return uniform float32 numbers in [0, 1): one per weight, or one per output channel."""

@@ -86,6 +86,7 @@ class Sensitivity:
     target_sparsity: bool = field(default=False, validator=validators.instance_of(bool))
 
     unit: ClassVar[Literal["weight"]] = "weight"
+    reach: ClassVar[Literal["weight"]] = "weight"
 
     def __attrs_post_init__(self) -> None:
         """Refuse what contradicts itself."""

@@ -65,8 +65,13 @@ class Tile:
             ranking.name,
             self._tiled(np.where(alive, values, 0)),
             alive=self._tiled(alive) > 0,
+            among=None if ranking.among is None else ranking.among.coarser((self.size, self.size)),
         )
         return self._spread(layer_mask(tiles, sparsity), ranking.shape)
+
+    def rows(self, shape: tuple[int, ...]) -> int:
+        """Return the multiple of rows at which a layer may be cut: between tiles."""
+        return self.size
 
     def check(self, mask: np.ndarray) -> None:
         """Raise `pruners.PatternError` if a tile is kept in part."""
