@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import ExportError, OptionError
 from ..options import integer
-from ..progress import counted, steps
+from ..progress import steps
 from ..protocols import Exports
 from ..registry import installed
 from .fresh import HOW, SUPPORTED
@@ -114,9 +114,7 @@ def measure(
     pairs = [(subject, place) for subject in found for place in where]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="pruners-measure-")))
-        counts = [
-            figures(each, example_inputs, evaluate, folder) for each in counted(found, "counting, models")
-        ]
+        counts = _counts(found, example_inputs, evaluate, folder)
         for subject in {each.backend: each for each in found}.values():
             if isinstance(subject.opened, Exports):
                 stack.enter_context(subject.opened.threads(threads))
@@ -131,6 +129,17 @@ def _at_least_one(name: str, value: Any) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
         raise OptionError(f"{name} is {value!r}; give a whole number of at least 1")
     return number
+
+
+def _counts(
+    found: Sequence[Subject], example_inputs: Any, evaluate: Evaluate | None, folder: Path
+) -> list[ModelFigures]:
+    counts = []
+    with steps("counting, models", len(found)) as done:
+        for subject in found:
+            counts.append(figures(subject, example_inputs, evaluate, folder))
+            done()
+    return counts
 
 
 def _rows(pairs: Sequence[Pair], workshop: Workshop, rounds: int, seed: int) -> list[RuntimeRow]:
@@ -160,7 +169,7 @@ def _rows(pairs: Sequence[Pair], workshop: Workshop, rounds: int, seed: int) -> 
             file_bytes=each.file_bytes,
             peak_bytes=each.peak_bytes,
             error=each.error,
-            note=each.note,
+            note="; ".join(each.notes),
         )
         for (subject, place), each in zip(pairs, prepared, strict=True)
     ]

@@ -28,7 +28,8 @@ class Latency:
         return cls(median, low, high, len(times))
 
     def __str__(self) -> str:
-        return f"{self.median:.2f} ms ({self.low:.2f} to {self.high:.2f})"
+        digits = 2 if self.median >= 1 else 3 if self.median >= 0.1 else 4
+        return f"{self.median:.{digits}f} ms ({self.low:.{digits}f} to {self.high:.{digits}f})"
 
     def gain(self, other: Latency) -> float:
         """Return how much faster `other` is, as a fraction; 0 where the two cannot be told apart."""

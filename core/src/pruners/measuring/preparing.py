@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ..discovery import told
 from ..errors import ExportError, PrunersError
@@ -33,7 +33,11 @@ class Ready:
     file_bytes: int | None = None
     peak_bytes: int | None = None
     error: float | None = None
-    note: str = ""
+    notes: tuple[str, ...] = ()
+
+    def noted(self, *notes: str) -> Ready:
+        """Return the same with more to be known of it; empty notes are none."""
+        return evolve(self, notes=(*self.notes, *(note for note in notes if note)))
 
 
 @define(eq=False)
@@ -58,19 +62,19 @@ class Workshop:
         if place.runtime is None:
             return self._in_framework(subject)
         if place.live:
-            return self._compared(subject, place.runtime, subject.model, Ready(lambda: None))
-        file = self._exported(subject, place.format)
+            return self._compared(subject, place.runtime, subject.model, Ready(run=tuple))
+        file, note = self._exported(subject, place.format), ""
         if isinstance(place.runtime, Converts):
             file = self._converted(subject, place, place.runtime, file)
+            note = "calibrated on the example inputs alone" if self.data is None else ""
         size = sum(each.stat().st_size for each in file.parent.rglob("*") if each.is_file())
         peak, why = self._peak(subject, place, file) if self.memory else (None, "")
-        return self._compared(
-            subject, place.runtime, file, Ready(lambda: None, file_bytes=size, peak_bytes=peak, note=why)
-        )
+        ready = Ready(run=tuple, file_bytes=size, peak_bytes=peak).noted(note, why)
+        return self._compared(subject, place.runtime, file, ready)
 
     def _in_framework(self, subject: Subject) -> Ready:
         opened = subject.opened
-        unpinned = "" if isinstance(opened, Exports) else "threads as the framework has them"
+        run: Callable[[], object]
         if isinstance(opened, Serves):
             run = self.stack.enter_context(opened.serving(self.example_inputs))
         elif isinstance(opened, Traceable):
@@ -78,22 +82,21 @@ class Workshop:
         else:
             raise ExportError(f"models of {subject.backend} have no forward pass to run")
         run()
-        return Ready(run, note=unpinned)
+        return Ready(run).noted("" if isinstance(opened, Exports) else "threads as the framework has them")
 
     def _compared(self, subject: Subject, runtime: Runtime, model: Any, ready: Ready) -> Ready:
         """Return what runs `model`, with how far its outputs are from those of the live one."""
         arrays = subject.arrays(self.example_inputs)
         running = runtime.open(model, threads=self.threads)
         found = [np.asarray(each) for each in running(arrays)]
+        ready = evolve(ready, run=partial(running, arrays))
         expected = subject.outputs(self.example_inputs)
-        apart = None if expected is None else error(expected, found)
-        notes = [ready.note] if ready.note else []
-        if apart is not None and not math.isfinite(apart):
-            apart = None
-            notes.append(
-                "its outputs have infinities or NaN where the live model's have none, or the other way"
-            )
-        return Ready(partial(running, arrays), ready.file_bytes, ready.peak_bytes, apart, "; ".join(notes))
+        if expected is None:
+            return ready
+        apart = error(expected, found)
+        if not math.isfinite(apart):
+            return ready.noted("infinities or NaN of the outputs are not where the live model has them")
+        return evolve(ready, error=apart)
 
     def _exported(self, subject: Subject, format: str) -> Path:
         """Return the model's file in a format, written once; the reason why there is none is kept as well."""

@@ -11,6 +11,9 @@ from rich.text import Text
 from .latency import Latency
 from .results import Measurement, ModelFigures, RuntimeRow
 
+CLOSE = 0.01
+"""Outputs further apart than this part of the largest are pointed out."""
+
 
 def sentences(found: Measurement) -> Iterator[str]:
     """Yield what the numbers mean; the first model is what the others are compared with."""
@@ -25,31 +28,26 @@ def sentences(found: Measurement) -> Iterator[str]:
             before, after = rows[reference.name, runtime].latency, rows[model.name, runtime].latency
             if before and after:
                 yield _faster(found, runtime, (reference.name, before), (model.name, after))
-    for row in found.rows:
-        if row.latency is None:
-            yield f"{row.model} was not timed in {row.runtime}: {row.note}."
+    yield from _apart(found)
+    yield from _refused(found)
     if any(row.latency for row in found.rows):
         yield _how(found)
 
 
 def _smaller(reference: ModelFigures, model: ModelFigures) -> Iterator[str]:
     before = reference.bytes.get("dense file")
-    sizes = {size: kind for kind, size in reversed(model.bytes.items())}
-    if before and sizes:
-        least = min(sizes)
+    if before and model.bytes:
+        kind, least = min(model.bytes.items(), key=lambda each: each[1])
         yield (
-            f"{model.name} takes {least:,} bytes on disk ({sizes[least]}), {least / before:.3f} of "
+            f"{model.name} takes {least:,} bytes on disk ({kind}), {least / before:.3f} of "
             f"{reference.name}'s {before:,}."
         )
-    if reference.macs and model.macs is not None:
-        of = f"{reference.name}'s {reference.macs:,}"
+    if reference.macs and model.macs == reference.macs:
+        zeros = ": zeros are multiplied, too" if model.nonzeros < reference.nonzeros else ""
+        yield f"{model.name} takes {model.macs:,} MACs, as many as {reference.name}{zeros}."
+    elif reference.macs and model.macs is not None:
         part = model.macs / reference.macs
-        same = model.macs == reference.macs
-        yield f"{model.name} takes " + (
-            f"as many MACs as {reference.name}: {model.macs:,}, since zeros are multiplied, too."
-            if same
-            else f"{model.macs:,} MACs, {part:.3f} of {of}."
-        )
+        yield f"{model.name} takes {model.macs:,} MACs, {part:.3f} of {reference.name}'s {reference.macs:,}."
     if reference.accuracy is not None and model.accuracy is not None:
         change = model.accuracy - reference.accuracy
         yield (
@@ -71,6 +69,24 @@ def _faster(
     return f"No faster here: {second} in {runtime}{_setting(found)}: {slower}{times}."
 
 
+def _apart(found: Measurement) -> Iterator[str]:
+    for row in found.rows:
+        if row.error is not None and row.error > CLOSE:
+            yield (
+                f"{row.model} computes something else in {row.runtime}: outputs differ by up to "
+                f"{row.error:.2g} of the largest."
+            )
+
+
+def _refused(found: Measurement) -> Iterator[str]:
+    refused: dict[tuple[str, str], list[str]] = {}
+    for row in found.rows:
+        if row.latency is None:
+            refused.setdefault((row.runtime, row.note), []).append(row.model)
+    for (runtime, why), models in refused.items():
+        yield f"{runtime} did not run {', '.join(models)}: {why.rstrip('.')}."
+
+
 def _setting(found: Measurement) -> str:
     parts = [f"{found.threads} thread{'s' if found.threads != 1 else ''}"]
     parts += [f"batch {found.batch}"] if found.batch is not None else []
@@ -80,8 +96,8 @@ def _setting(found: Measurement) -> str:
 def _how(found: Measurement) -> str:
     processor = found.machine.get("processor")
     return (
-        f"Times are medians of {found.rounds} rounds, with the middle half in brackets; in each round every "
-        f"row ran once{f', on {processor}' if processor else ''}."
+        f"Times are medians of {found.rounds} rounds in turn, with the middle half in brackets"
+        f"{f', on {processor}' if processor else ''}."
     )
 
 
@@ -96,7 +112,7 @@ def _models(found: Measurement) -> Table:
         ("non-zeros", lambda model: model.nonzeros),
         ("MACs", lambda model: model.macs),
         *(
-            (f"{kind}, bytes", lambda model, kind=kind: model.bytes.get(kind))  # type: ignore[misc]
+            (f"{kind}, bytes", lambda model, kind=kind: model.bytes.get(kind))
             for kind in dict.fromkeys(kind for model in found.models for kind in model.bytes)
         ),
         ("parameters in memory, bytes", lambda model: model.memory.get("parameters")),
