@@ -5,7 +5,7 @@ from __future__ import annotations
 from .elements import Bar, Block, Cell, Section, table_of
 from .given import Given, Values, reading
 
-HOW = "removal=, what pruners.remove returned; --removal FILE"
+HOW = "give what pruners.remove returned: removal=, --removal"
 
 
 def section(given: Given) -> Section | None:

@@ -90,7 +90,7 @@ def _inline(text: str, key: str, label: str, width: int) -> str:
         body = body.replace(plain, variable)
     body = re.sub(r"\n\s*", "\n", body).strip()
     return (
-        f'<svg role="img" aria-label="{escape(label)}" viewBox="{frame}" style="max-width: {width}px">'
+        f'<svg role="img" aria-label="{escape(label)}" viewBox="{frame}" style="width: {width}px">'
         f"<title>{escape(label)}</title>{body}"
     )
 

@@ -65,6 +65,8 @@ class Section:
     title: str
     lines: Sequence[str]
     """What the numbers mean, in sentences."""
+    key: Sequence[Name] = ()
+    """What the colours of its figures stand for."""
     blocks: Sequence[Block]
     data: Mapping[str, Any]
 

@@ -40,6 +40,7 @@ class Told(Protocol):
 class Session:
     """What is known of how a model was pruned."""
 
+    time: int
     masks: Mapping[str, np.ndarray]
     """True where kept, ``(out, in, *kernel)``."""
     log: tuple[tuple[int, float], ...]
@@ -136,7 +137,7 @@ def _values(what: str, given: Any) -> Values | None:
 def _running(pruning: Pruning) -> Session:
     clock = pruning.clock
     log = tuple((update.step, update.sparsity) for update in pruning.log)
-    return Session(pruning.host_masks, log, pruning.history, _unit(clock))
+    return Session(pruning.time, pruning.host_masks, log, pruning.history, _unit(clock))
 
 
 def _saved(state: Values, opened: OpenModel) -> Session:
@@ -149,7 +150,7 @@ def _saved(state: Values, opened: OpenModel) -> Session:
             raise StateError(
                 f"session: layer {name!r} has shape {mask.shape} there and {tuple(layer.shape)} in the model"
             )
-    return Session(saved.masks, saved.log, saved.history, _unit(saved.clock))
+    return Session(saved.time, saved.masks, saved.log, saved.history, _unit(saved.clock))
 
 
 def _unit(clock: str | None) -> str:

@@ -11,10 +11,10 @@ from attrs import asdict, frozen
 from ..errors import OptionError
 from ..plots import INK, clean
 from .drawing import KEPT, PRUNED, draw
-from .elements import Block, Cell, Figure, Section, short, table_of
+from .elements import Block, Cell, Figure, Name, Section, short, table_of
 from .given import Given
 
-HOW = "scores need a layer with zeros; give dense=, the model before, or scores=; --dense MODEL"
+HOW = "give a model with zeros, and the one before: dense=, --dense; or scores="
 BINS = 40
 
 
@@ -51,11 +51,12 @@ def section(given: Given) -> Section | None:
         "largest": [short(each.edges[-1]) for each in found],
     }
     figures = tuple(_figure(index, each) for index, each in enumerate(found))
-    caption = "The cut is where as many values lie below as there are pruned."
+    caption = "The cut, dashed: as many values lie below it as are pruned."
     return Section(
         name="scores",
         title="Scores and the cut",
         lines=list(_sentences(given, found)),
+        key=(Name("kept", 0), Name("pruned", 1)),
         blocks=[Block(figures=figures, table=table_of(caption, columns, ("layer", "of")))],
         data={"histograms": [_plain(each) for each in found]},
     )

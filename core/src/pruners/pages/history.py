@@ -14,7 +14,7 @@ from .drawing import KEPT, colour, draw
 from .elements import Bar, Block, Cell, Figure, Section, short, table_of
 from .given import Given, Session
 
-HOW = "a session, or session= with its state_dict; --session FILE"
+HOW = "give a session, or its state_dict: session=, --session"
 LISTED = 200
 """So many entries are listed; all of them are in the JSON."""
 
@@ -27,16 +27,18 @@ def section(given: Given) -> Section | None:
     names = list(dict.fromkeys(name for entry in session.history for name in entry.metrics))
     lines = [_first(session, names)]
     lines += [
-        f"{name} was {value!r} at {entry.step:,}."
+        f"{name} was {value!r} at {session.clock.split()[-1].rstrip('s')} {entry.step:,}."
         for entry in session.history
         for name, value in entry.metrics.items()
         if not isfinite(value)
     ][:5]
+    moved = max([session.time, *(entry.step for entry in session.history)]) > 0
+    figures = (_figure(session, names),) if moved else ()
     return Section(
         name="history",
         title="Over time",
         lines=lines,
-        blocks=[Block(figures=(_figure(session, names),), table=_table(session, names))],
+        blocks=[Block(figures=figures, table=_table(session, names))],
         data={
             "time": session.clock,
             "masks": [{"step": step, "sparsity": sparsity} for step, sparsity in session.log],
@@ -53,10 +55,14 @@ def section(given: Given) -> Section | None:
 
 
 def _first(session: Session, names: Sequence[str]) -> str:
-    updates = f"Masks were computed {len(session.log):,} times"
+    updates = f"Masks were computed {_times(len(session.log))}"
     if not names:
         return f"{updates}. No metric was recorded: Pruning.record(accuracy=...) puts it here."
-    return f"{updates}; {', '.join(names)} recorded {len(session.history):,} times."
+    return f"{updates}; {', '.join(names)} recorded {_times(len(session.history))}."
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _finite(value: float) -> float | None:
@@ -97,7 +103,7 @@ def _figure(session: Session, names: Sequence[str]) -> Figure:
 
     def paint(figure: Any) -> None:
         *panels, last = figure.subplots(1 + len(names), 1, sharex=True, squeeze=False)[:, 0]
-        _paint_sparsity(last, session.clock, entries)
+        _paint_sparsity(last, session, entries)
         for index, (panel, name) in enumerate(zip(panels, names, strict=True)):
             _paint_metric(panel, name, session.history, colour(index + 1))
 
@@ -107,14 +113,15 @@ def _figure(session: Session, names: Sequence[str]) -> Figure:
     return Figure(markup=draw("history", label, size, paint), caption=f"{label[0].upper()}{label[1:]}.")
 
 
-def _paint_sparsity(axes: Any, clock: str, entries: Sequence[tuple[int, float, Record | None]]) -> None:
+def _paint_sparsity(axes: Any, session: Session, entries: Sequence[tuple[int, float, Record | None]]) -> None:
     clean(axes)
-    steps = [step for step, _, _ in entries]
+    steps = [*(step for step, _, _ in entries), session.time]
     values = [sparsity for _, sparsity, _ in entries]
+    values.append(values[-1])
     axes.step(steps, values, where="post", color=KEPT, linewidth=1.6)
     axes.set_xlim(min(0, *steps), max(1, *steps))
     axes.set_ylim(0, 1)
-    axes.set_xlabel(clock)
+    axes.set_xlabel(session.clock)
     axes.set_ylabel("sparsity")
 
 

@@ -66,4 +66,4 @@ def _profile(rows: tuple[LayerRow, ...]) -> Figure:
         axes.set_ylabel("sparsity")
 
     label = f"Sparsity of {len(rows)} layers over depth, from {values.min():.2f} to {values.max():.2f}"
-    return Figure(markup=draw("profile", label, (8.4, 2.4), paint), caption=f"{label}.")
+    return Figure(markup=draw("profile", label, (4.6, 2.2), paint), caption=f"{label}.")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
 import numpy as np
 
 from .drawing import picture
-from .elements import Block, Figure, Section, Table
+from .elements import Block, Cell, Figure, Section, Table, table_of
 from .given import Given
 
-HOW = "masks need a layer with zeros; choose layers with layers= or --layers GLOB"
+HOW = "give a model with zeros, or choose layers: layers=, --layers"
 ROWS, COLUMNS = 240, 640
 """Cells of the largest picture."""
 CORNER = (32, 96)
@@ -22,12 +23,13 @@ def section(given: Given) -> Section | None:
     """Return pictures of the chosen layers, or None where none has been chosen."""
     if not given.chosen:
         return None
-    blocks, data = [], []
+    blocks: list[Block] = []
+    data: list[dict[str, Any]] = []
     for name in given.chosen:
         mask = given.mask(name)
         if mask.size:
             data.append(_numbers(name, mask))
-            blocks.append(Block(title=name, figures=_pictures(name, mask), table=_table(mask)))
+            blocks.append(Block(title=name, figures=_pictures(name, mask)))
     lines = [
         "Coloured is kept, empty is pruned. A row is an output; columns run through the kernel's positions, "
         "and through the inputs within each."
@@ -36,6 +38,7 @@ def section(given: Given) -> Section | None:
         lines.append(f"{len(given.chosen)} of {given.found:,} layers, evenly spread over the model's depth.")
     if given.session is None:
         lines.append("No session was given: kept is what is not zero.")
+    blocks.append(Block(title="In numbers", table=_table(data)))
     return Section(name="masks", title="Masks", lines=lines, blocks=blocks, data={"layers": data})
 
 
@@ -94,15 +97,18 @@ def _numbers(name: str, mask: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _table(mask: np.ndarray) -> Table:
-    found = _numbers("", mask)
-    low, high = found["kept_per_output"]
-    cells = (
-        "x".join(map(str, found["shape"])),
-        f"{found['kept']:,} of {found['weights']:,}",
-        f"{low:,}" if low == high else f"{low:,} to {high:,}",
-        f"{found['outputs_pruned']:,}",
-        f"{found['inputs_pruned']:,}",
-    )
-    headings = ("shape", "kept", "kept per output", "outputs all pruned", "inputs all pruned")
-    return Table(caption="", headings=headings, rows=[cells], words=())
+def _table(layers: Sequence[Mapping[str, Any]]) -> Table:
+    columns: dict[str, list[Cell | None]] = {
+        "layer": [layer["name"] for layer in layers],
+        "shape": ["x".join(map(str, layer["shape"])) for layer in layers],
+        "weights": [f"{layer['weights']:,}" for layer in layers],
+        "kept": [f"{layer['kept']:,}" for layer in layers],
+        "kept per output": [_range(*layer["kept_per_output"]) for layer in layers],
+        "outputs all pruned": [f"{layer['outputs_pruned']:,}" for layer in layers],
+        "inputs all pruned": [f"{layer['inputs_pruned']:,}" for layer in layers],
+    }
+    return table_of("", columns, ("layer",))
+
+
+def _range(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

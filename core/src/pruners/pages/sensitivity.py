@@ -10,7 +10,7 @@ from .drawing import COLOURS, colour, draw
 from .elements import Block, Cell, Figure, Name, Section, short, table_of
 from .given import Given, Values, reading
 
-HOW = "sensitivities=, what pruners.sensitivity returned; --sensitivity FILE"
+HOW = "give what pruners.sensitivity returned: sensitivities=, --sensitivity"
 
 
 def section(given: Given) -> Section | None:

@@ -11,7 +11,7 @@ from ..reports import Report
 from .elements import Block, Cell, Section, Table, count, short, table_of
 from .given import Given, Values, reading
 
-HOW = "always there"
+HOW = "give what pruners.measure returned: measurement=, --measurement"
 
 
 @frozen(kw_only=True)

@@ -140,6 +140,8 @@ def check_path(path: str | Path) -> Path:
 def build(given: Given) -> tuple[list[Section], list[Missing]]:
     """Return the sections there is something to show in, and the others."""
     sections, missing = [summary.section(given)], []
+    if given.measurement is None:
+        missing.append(Missing("measurement", "files, latency and accuracy as measured", summary.HOW))
     for name, (title, module) in MORE.items():
         section = module.section(given)
         if section is None:
