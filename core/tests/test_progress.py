@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 import pruners
-from pruners.progress import counted, show_progress, steps
+from pruners.progress import Counted, show_progress, steps
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def console():
 def test_nothing_is_shown_unless_asked(capfd):
     with steps("work", 2) as done:
         done()
-    assert list(counted([1, 2], "items")) == [1, 2]
+    assert list(Counted([1, 2], "items")) == [1, 2]
     pruners.sensitivity({"w": np.ones((4, 4))}, lambda model: 1.0, sparsities=[0.5])
     assert capfd.readouterr() == ("", "")
 
@@ -59,7 +59,7 @@ def test_an_inner_context_leaves_the_outer_one_in_charge(console):
 
 def test_items_are_counted_and_an_iterator_may_be_left(console):
     with show_progress(console):
-        for item in counted("abc", "letters"):
+        for item in Counted("abc", "letters"):
             if item == "b":
                 break
         assert "1/3" in console.file.getvalue()

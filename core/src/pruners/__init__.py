@@ -67,10 +67,12 @@ if TYPE_CHECKING:
     from .api import masks, prune, scales, scores
     from .attaching import attach
     from .config_list import rules_from_config_list
+    from .exporting import export
+    from .exports import Exported
     from .measuring.call import measure
     from .measuring.results import Measurement
-    from .progress import show_progress
     from .pages.writing import page
+    from .progress import show_progress
     from .recipes import Recipe, recipe
     from .records import Record
     from .removals import Removal
@@ -85,6 +87,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "Measurement": "measuring.results",
+    "Exported": "exports",
     "Pruning": "session",
     "Recipe": "recipes",
     "Record": "records",
@@ -95,6 +98,7 @@ _LAZY = {
     "Sparsity": "session",
     "Update": "session",
     "attach": "attaching",
+    "export": "exporting",
     "load": "storage.models",
     "masks": "api",
     "measure": "measuring.call",
@@ -120,6 +124,7 @@ __all__ = [
     "BrokenPlugin",
     "Converts",
     "ExportError",
+    "Exported",
     "Exports",
     "Failure",
     "IncompatiblePlugin",
@@ -176,6 +181,7 @@ __all__ = [
     "Update",
     "View",
     "attach",
+    "export",
     "hookimpl",
     "installed",
     "load",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .errors import OptionError, RuleError
+from .interrupts import whole
 from .opening import open_model
 from .plans import make_plans, warn_skipped
 from .protocols import Loss, OpenModel, Pattern, Pruner, Scaled
@@ -17,6 +18,7 @@ from .scoring import Scorer, as_pruner
 from .selection import Scope
 
 
+@whole
 def scores(
     model: Any,
     pruner: str | Pruner = "level",
@@ -107,6 +109,7 @@ def scales(model: Any) -> dict[str, Any]:
     return dict(opened.scales())
 
 
+@whole
 def masks(
     model: Any,
     pruner: str | Pruner = "level",
@@ -178,6 +181,7 @@ def masks(
     return {name: opened.native(name, mask) for name, mask in found.items()}
 
 
+@whole
 def prune(
     model: Any,
     pruner: str | Pruner | Rule | Iterable[Rule] = "level",

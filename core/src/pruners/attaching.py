@@ -9,12 +9,14 @@ import numpy as np
 
 from .errors import NeedsData, OptionError, RuleError
 from .host import count_zeros
+from .interrupts import checkpoint, whole
 from .opening import open_model
 from .plans import Plan, make_plans, select_due
 from .protocols import Loss, OpenModel
 from .session import Inputs, Pruning
 
 
+@whole
 def attach(
     model: Any,
     rules: Any = None,
@@ -93,6 +95,7 @@ def attach(
     try:
         keeper.apply()
         pruning.take(0, selection)
+        checkpoint()  # later nobody would hold the session
     except BaseException:
         keeper.close()
         raise

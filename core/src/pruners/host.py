@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .interrupts import checkpoint
 from .selection.ranking import FLOATS
 
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
@@ -49,6 +50,7 @@ class Watched(Mapping[str, Any]):
         self.last = ""
 
     def __getitem__(self, name: str) -> Any:
+        checkpoint()
         value = self._items[name]
         self.last = name
         return value

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import define
+from attrs import define, frozen
+
+from .interrupts import checkpoint, interruptible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,25 +57,43 @@ def steps(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
     Say that work of `total` steps, or of nobody knows how many, is under way; for library code.
 
     Yields a function to call after each step, or with a number after several: ``done()``, ``done(8)``.
+    That is also where an interrupt may pass that was held back.
     """
     display = _shown.get()
     if display is None:
-        yield _nothing
+        yield _unseen
         return
     with display.row(what, total) as done:
         yield done
 
 
-def counted(items: Iterable[Item], what: str) -> Iterator[Item]:
-    """Yield the same items and count them as steps; for library code."""
-    with steps(what, len(items) if isinstance(items, Sized) else None) as done:
-        for item in items:
-            yield item
-            done()
+@frozen(eq=False)
+class Counted(Iterable[Item]):
+    """The same items, counted as steps each time they are gone through; for library code."""
+
+    items: Iterable[Item]
+    what: str
+
+    def __iter__(self) -> Iterator[Item]:
+        with steps(self.what, _length(self.items)) as done:
+            for item in interruptible(self.items):
+                yield item
+                done()
 
 
-def _nothing(_: int = 1) -> None:
+def _length(items: Iterable[Any]) -> int | None:
+    """Return how many items there are, where that is wanted and known."""
+    if _shown.get() is None:
+        return None
+    try:
+        return len(items)  # type: ignore[arg-type]
+    except (TypeError, NotImplementedError):  # a loader of a stream has the method, and no length
+        return None
+
+
+def _unseen(_: int = 1) -> None:
     """Count for nobody."""
+    checkpoint()
 
 
 @define(eq=False)
@@ -87,17 +108,22 @@ class _Display:
         """Show one row."""
         bars = self._started()
         if bars is None:
-            yield _nothing
+            yield _unseen
             return
         task: TaskID = bars.add_task(what, total=total)
         try:
-            yield lambda count=1: bars.advance(task, count)
+            yield partial(self._advance, task)
         finally:
             bars.refresh()
             bars.remove_task(task)
             if not bars.task_ids:
                 bars.stop()
                 self._bars = None
+
+    def _advance(self, task: TaskID, count: int = 1) -> None:
+        if self._bars is not None:
+            self._bars.advance(task, count)
+        checkpoint()
 
     def _started(self) -> Progress | None:
         if self._bars is None:

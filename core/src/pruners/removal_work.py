@@ -10,6 +10,7 @@ import numpy as np
 from attrs import define, field, frozen
 
 from .errors import OptionError, ProofError, RemovalError
+from .interrupts import checkpoint
 from .protocols import Adjusts, Form, Loss, Ranked, Traceable, Traced
 from .removal_plans import Candidate, propose, scored_layers, whole_layers
 from .scoring import NamedPruner, Scorer
@@ -78,6 +79,7 @@ class Work:
             yield self._candidate("heads")
 
     def _candidate(self, heads: str) -> Candidate:
+        checkpoint()
         with self.stages.timing("analysis"):
             structure = self._analyse(heads)
         with self.stages.timing("scores"):
@@ -130,6 +132,7 @@ class Work:
         return dict(self.opened.averaged(arrays)) if shared else arrays
 
     def _cut(self, candidate: Candidate) -> Removed:
+        checkpoint()
         with self.stages.timing("removal"), self._adjusted(candidate):
             removed = self.traced.remove(
                 candidate.plan,

@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any, Literal, get_args
 
 from .errors import OptionError, RemovalError
+from .interrupts import checkpoint, whole
 from .measuring.latency import Latency, measure_latency
 from .opening import opened_by
 from .options import integer
@@ -21,6 +22,7 @@ from .structure.choosing import Amount, Reduction
 from .structure.plan import Removed
 
 
+@whole
 def remove(
     model: Any,
     pruner: str | Pruner = "filter-norm",
@@ -160,6 +162,7 @@ def remove(
     work = Work(opened, as_pruner(pruner), amount, reduction, data, loss, distributed, cutting)
     with work.stages.timing("analysis"):
         work.traced = opened.trace(example_inputs, form=form, modes=modes)
+    checkpoint()
     dense = measure_latency(lambda: opened.run(example_inputs), measure) if measure else None
     candidate, removed = work.remove(heads)
     return Removal(

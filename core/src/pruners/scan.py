@@ -12,6 +12,7 @@ from attrs import evolve
 from . import registry
 from .errors import OptionError
 from .host import zero_pruned
+from .interrupts import open_to_interrupts, whole
 from .progress import steps
 from .protocols import Allocates
 from .rules import Rule, assign
@@ -28,6 +29,7 @@ __all__ = ["Sensitivities", "sensitivity"]
 SPARSITIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
+@whole
 def sensitivity(
     model: Any,
     evaluate: Callable[[Any], float],
@@ -110,7 +112,8 @@ def sensitivity(
     with steps("sensitivity", 1 + len(names) * len(wanted)) as done:
 
         def measure() -> float:
-            metric = _number(evaluate(model))
+            with open_to_interrupts():
+                metric = _number(evaluate(model))
             done()
             return metric
 

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from .errors import StateError
 from .host import count_zeros
+from .interrupts import whole
 from .plans import Plan, describe, resume, select_due
 from .protocols import Keeper, Loss, OpenModel
 from .records import Record, checked
@@ -98,6 +99,7 @@ class Pruning:
         """Copies of today's masks, arrays of the model's framework, True where kept."""
         return {name: self._opened.native(name, mask.copy()) for name, mask in self._masks.items()}
 
+    @whole
     def step(self) -> None:
         """
         Go on by one step; call it after each ``optimizer.step()``.
@@ -118,6 +120,7 @@ class Pruning:
         self._advance(self._time + 1)
         self._clock = "step"
 
+    @whole
     def epoch(self, number: int) -> None:
         """
         Begin epoch `number`; schedules then count epochs instead of steps.
@@ -200,6 +203,7 @@ class Pruning:
         )
         return state.to_json()
 
+    @whole
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """
         Take up a saved session; nothing is changed unless all of it fits.
@@ -231,6 +235,7 @@ class Pruning:
         self._history = list(saved.history)
         self.skipped = dict(saved.skipped)
 
+    @whole
     def finish(self) -> Any:
         """Set the zeros a last time, take every hook off, and return the ordinary model."""
         keeper = self._open_keeper()

@@ -8,6 +8,8 @@ from time import perf_counter
 
 from attrs import field, frozen
 
+from .progress import steps
+
 
 @frozen(eq=False)
 class Stages:
@@ -20,7 +22,8 @@ class Stages:
         """Add the seconds of a block of code to a stage."""
         start = perf_counter()
         try:
-            yield
+            with steps(stage):
+                yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + perf_counter() - start
 

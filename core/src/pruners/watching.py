@@ -10,7 +10,10 @@ from attrs import define, field, frozen
 
 from .errors import NeedsData, TraceError
 from .host import Watched
-from .protocols import Array, Loss, OpenModel, Ops, Stream, Traceable, Traced
+from .progress import Counted
+from .protocols import Array, Loss, OpenModel, Ops, Peers, Stream, Traceable, Traced, View
+from .sharding.ranks import boxes_of
+from .sharding.showing import assembled_gradients, assembled_weights
 from .structure.engine import Structure
 from .structure.reading import Reading
 
@@ -49,22 +52,26 @@ class Watching:
     example_inputs: Any
     traced: Traced | None
     structure: Structure | None
+    peers: Peers | None = None
+    """The ranks that hold layers in pieces, where the pruner is to see these layers whole."""
+    looked: bool = field(default=False, init=False)
+    """Whether the pruner has looked at data."""
     _reading: Reading | None = field(default=None, init=False)
     _streams: list[Stream] = field(factory=list, init=False)
 
     def view(self) -> WatchedView:
         """Return what the pruner sees; what its spec needs is there, or an error says what to pass."""
         self._check_needs()
-        inner = self.opened.view(self.names, data=self.data, loss=self.loss, prepared=self.prepared)
+        inner = self.opened.view(self.names, data=self._counted(), loss=self.loss, prepared=self.prepared)
         if self.needs & RECORDED:
             self._read()  # before the guard: recording runs the model
         return WatchedView(
-            weights=Watched(inner.weights),
+            weights=Watched(self._weights(inner)),
             ops=inner.ops,
             prepared=inner.prepared,
             host=self.opened.host,
             activations=self._closed(inner.activations),
-            gradients=inner.gradients,
+            gradients=lambda: self._gradients(inner),
             inputs=self._closed(self._recorded(Reading.inputs)),
             activated=self._closed(self._recorded(Reading.activated)),
             consumers=self._closed(self._recorded(_consumers)),
@@ -77,8 +84,19 @@ class Watching:
         for stream in self._streams:
             stream.close()
 
+    def _weights(self, inner: View) -> Mapping[str, Array]:
+        if self.peers is None:
+            return inner.weights
+        return assembled_weights(self.opened, self.peers, inner.weights)
+
+    def _gradients(self, inner: View) -> Mapping[str, Array]:
+        self.looked = True
+        found = inner.gradients()
+        return found if self.peers is None else assembled_gradients(self.opened, self.peers, found)
+
     def _closed(self, make: Callable[..., Stream]) -> Callable[..., Stream]:
         def open_(*arguments: Any, **options: Any) -> Stream:
+            self.looked = True
             self._streams.append(make(*arguments, **options))
             return self._streams[-1]
 
@@ -101,7 +119,10 @@ class Watching:
     def _batches(self) -> Iterable[Any]:
         if self.data is None:
             raise NeedsData(f"{self.who} looks at data: pass data=batches")
-        return self.data
+        return Counted(self.data, f"batches for {self.who}")
+
+    def _counted(self) -> Iterable[Any] | None:
+        return None if self.data is None else self._batches()
 
     def _read(self) -> Reading:
         if self._reading is None:
@@ -111,6 +132,11 @@ class Watching:
 
     def _trace(self) -> Traced:
         what = ", ".join(sorted(self.needs & RECORDED)) or "how layers hang together"
+        if boxes := boxes_of(self.opened):
+            raise NeedsData(
+                f"{self.who} needs {what}, read off a recorded forward pass; {next(iter(boxes))!r} lies in "
+                "pieces on several ranks, and such a model cannot be recorded: score before it is sharded"
+            )
         if not isinstance(self.opened, Traceable):
             raise NeedsData(
                 f"{self.who} needs {what}, read off a recorded forward pass; a model of this kind cannot be "

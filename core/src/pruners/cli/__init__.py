@@ -8,11 +8,14 @@ from typing import Any
 import click
 
 from ..errors import PrunersError
+from ..progress import show_progress
 from .checking import check
 from .details import info
 from .diagnosing import doctor
+from .exporting import export
 from .listing import list_plugins
 from .making import new
+from .measuring import measure
 from .reporting import report
 from .running import run
 from .scanning import sensitivity
@@ -25,6 +28,20 @@ class UserError(click.ClickException):
     exit_code = 2
 
 
+class Interrupted(click.ClickException):
+    """One line on the error stream, and the exit status that shells give to what an interrupt ended."""
+
+    exit_code = 130
+
+    def __init__(self) -> None:
+        """Say what happened."""
+        super().__init__("interrupted")
+
+    def show(self, file: Any = None) -> None:
+        """Print the line."""
+        click.echo("Interrupted", err=True)
+
+
 class Commands(click.Group):
     """A group whose commands report Pruners' own errors and warnings in one line, without a traceback."""
 
@@ -33,9 +50,12 @@ class Commands(click.Group):
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             try:
-                return super().invoke(ctx)
+                with show_progress():
+                    return super().invoke(ctx)
             except PrunersError as error:
                 raise UserError(" ".join(str(error).split())) from error
+            except KeyboardInterrupt:
+                raise Interrupted from None
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
@@ -48,5 +68,5 @@ def main() -> None:
     """Prune neural networks; every algorithm and every framework is a plugin."""
 
 
-for command in (list_plugins, info, run, report, sensitivity, demo, new, check, doctor):
+for command in (list_plugins, info, run, report, measure, sensitivity, demo, new, check, doctor):
     main.add_command(command)

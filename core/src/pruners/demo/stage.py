@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Protocol, TypeVar
 
 import torch
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from .. import progress
 
 WIDTH = 100
 """Columns to print to where the output is not a terminal."""
@@ -32,18 +32,13 @@ def open_console() -> Console:
     return console if console.is_terminal else Console(width=WIDTH)
 
 
-def train_pairs(
-    console: Console, train: Train[R_co], *, seeds: int, steps: int
-) -> tuple[list[R_co], list[R_co]]:
-    """Train every network, dense and pruned in turn, with a progress bar where it can be seen."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+def train_pairs(train: Train[R_co], *, seeds: int, steps: int) -> tuple[list[R_co], list[R_co]]:
+    """Train every network, dense and pruned in turn."""
     runs: dict[bool, list[R_co]] = {False: [], True: []}
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("training", total=2 * seeds * steps)
-        for seed in range(seeds):
-            for pruned in (False, True):
-                bar.update(task, description=f"seed {seed}, {'pruned' if pruned else 'dense'}")
-                runs[pruned].append(train(seed=seed, pruned=pruned, advance=partial(bar.advance, task)))
+    for seed in range(seeds):
+        for pruned in (False, True):
+            with progress.steps(f"seed {seed}, {'pruned' if pruned else 'dense'}", steps) as done:
+                runs[pruned].append(train(seed=seed, pruned=pruned, advance=done))
     return runs[False], runs[True]
 
 

@@ -32,7 +32,7 @@ def tell(*, seeds: int, epochs: int, output: Path) -> bool:
         warnings.simplefilter("ignore", SkippedLayer)  # the table says which layer, and why
         data = load_data()
         training = partial(train, data, epochs=epochs)
-        dense, pruned = train_pairs(console, training, seeds=seeds, steps=steps_of(data, epochs))
+        dense, pruned = train_pairs(training, seeds=seeds, steps=steps_of(data, epochs))
         broken = _measure(console, dense, pruned, data.test_images[:BATCH], output)
     figure = output / "demo.png"
     draw(dense, pruned, figure)

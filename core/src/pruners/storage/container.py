@@ -23,6 +23,7 @@ import numpy as np
 from attrs import frozen
 
 from ..errors import StateError
+from ..progress import Counted
 from .tensors import WIDTHS, StoredTensor
 
 LONGEST_HEADER = 100_000_000
@@ -72,7 +73,7 @@ def write(
     try:
         with _replacing(path) as file:
             file.write(blank)
-            for name in names:
+            for name in Counted(names, "tensors written"):
                 data = tensors[name].read()
                 sums[name] = checksum(data)
                 file.write(data.data)

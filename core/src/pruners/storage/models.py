@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from attrs import evolve
 
 from .. import __version__
 from ..errors import StateError
+from ..interrupts import whole
+from ..progress import steps
 from ..protocols import OpenModel, Rebuilds, Storable
 from ..registry import backend_for, make
 from ..structure import history
@@ -17,11 +22,12 @@ from . import packing
 from .container import reading, write
 from .fitting import Fit
 from .manifest import Manifest
-from .tensors import to_array
+from .tensors import StoredTensor, to_array
 
 SUFFIX = ".safetensors"
 
 
+@whole
 def save(model: Any, path: str | os.PathLike[str], *, sparse: bool = False) -> None:
     """
     Write a model's values and its structure to one safetensors file.
@@ -95,6 +101,7 @@ def save(model: Any, path: str | os.PathLike[str], *, sparse: bool = False) -> N
     write(target, stored, lambda sums: {**state.tags, **manifest.to_metadata(sums, __version__)})
 
 
+@whole
 def load(model: Any, path: str | os.PathLike[str], *, strict: bool = True) -> Any:
     """
     Put a saved model's values and structure into a freshly built one, in place.
@@ -150,7 +157,8 @@ def load(model: Any, path: str | os.PathLike[str], *, strict: bool = True) -> An
         manifest = Manifest.of(file)
         _check_origin(manifest, backend, str(path))
         fit = Fit(opened.state(), manifest, manifest.checked(file), str(path), strict)
-        opened.restore(fit.tensors(), fit.sizes())
+        with _counted(fit.tensors()) as tensors:
+            opened.restore(tensors, fit.sizes())
     history.replace(opened.root, manifest.kept)
     return model
 
@@ -167,7 +175,8 @@ def _rebuilt(path: str) -> Any:
         backend = make("backend", manifest.backend, {})
         if not isinstance(backend, Rebuilds):
             raise StateError(f"backend {manifest.backend!r} cannot make models from a file, as {path!r} asks")
-        model = backend.rebuild(manifest.program, manifest.checked(file))
+        with _counted(manifest.checked(file)) as tensors:
+            model = backend.rebuild(manifest.program, tensors)
     history.replace(model, manifest.kept)
     return model
 
@@ -183,7 +192,24 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], Ma
     """
     with reading(Path(path)) as file:
         manifest = Manifest.of(file)
-        return {name: to_array(name, each) for name, each in manifest.checked(file).items()}, manifest
+        with _counted(manifest.checked(file)) as tensors:
+            return {name: to_array(name, each) for name, each in tensors.items()}, manifest
+
+
+@contextmanager
+def _counted(tensors: Mapping[str, StoredTensor]) -> Iterator[dict[str, StoredTensor]]:
+    """Yield the same tensors; what is read of them counts as steps."""
+    with steps("tensors read", len(tensors)) as done:
+
+        def counted(tensor: StoredTensor) -> StoredTensor:
+            def read() -> np.ndarray:
+                data = tensor.read()
+                done()
+                return data
+
+            return evolve(tensor, read=read)
+
+        yield {name: counted(tensor) for name, tensor in tensors.items()}
 
 
 def _opened(model: Any) -> tuple[Storable, str]:

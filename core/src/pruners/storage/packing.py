@@ -11,6 +11,7 @@ import numpy as np
 from attrs import frozen
 
 from ..errors import StateError
+from ..progress import Counted
 from . import groups
 from .bitmask import Bitmask, Bytemask, bytemask, without_zeros
 from .container import are_lengths, damaged, is_length, quoted
@@ -66,7 +67,8 @@ def pack(tensors: Mapping[str, StoredTensor]) -> tuple[dict[str, StoredTensor], 
     """
     stored: dict[str, StoredTensor] = {}
     packed: dict[str, Packed] = {}
-    for name, tensor in tensors.items():
+    for name in Counted(tensors, "tensors packed"):
+        tensor = tensors[name]
         found = None if _taken(name, tensors) else _pattern(tensor)
         if found is None:
             stored[name] = tensor

@@ -41,7 +41,7 @@ def tell(*, seeds: int, epochs: int, output: Path) -> bool:
     with one_thread():
         data = load_data()
         training = partial(train, data, epochs=epochs)
-        dense, pruned = train_pairs(console, training, seeds=seeds, steps=steps_of(data, epochs))
+        dense, pruned = train_pairs(training, seeds=seeds, steps=steps_of(data, epochs))
         broken = _measure(console, dense, pruned, data, output)
     figure = output / "channels.png"
     draw(dense, pruned, figure)
