@@ -18,6 +18,11 @@ PACKAGES = {
     ("pruner", "sensitivity"): "pruners-sensitivity",
     ("pruner", "taylor"): "pruners-taylor",
     ("pruner", "thinet"): "pruners-thinet",
+    ("runtime", "onnxruntime"): "pruners-onnxruntime",
+    ("runtime", "openvino"): "pruners-openvino",
+    ("runtime", "openvino-int8"): "pruners-openvino",
+    ("runtime", "torch-export"): "pruners-torch",
+    ("runtime", "torch-semi-structured"): "pruners-torch",
     ("schedule", "agp"): "pruners-agp",
     ("schedule", "constant"): "pruners-constant",
     ("schedule", "exponential"): "pruners-exponential",
@@ -28,6 +33,9 @@ PACKAGES = {
     ("schedule", "paddle-static"): "pruners-paddle",
 }
 """``(kind, name) -> package`` of every plugin this project publishes."""
+
+RUNS = {"onnx": "pruners-onnxruntime", "pt2": "pruners-torch"}
+"""File format -> the package with a runtime that opens it."""
 
 FRAMEWORKS = {"mxnet": "pruners-mxnet", "numpy": "pruners-numpy", "torch": "pruners-torch"}
 """Top-level module of a model's type -> the package with its backend."""

@@ -68,5 +68,5 @@ def main() -> None:
     """Prune neural networks; every algorithm and every framework is a plugin."""
 
 
-for command in (list_plugins, info, run, report, measure, sensitivity, demo, new, check, doctor):
+for command in (list_plugins, info, run, report, measure, export, sensitivity, demo, new, check, doctor):
     main.add_command(command)

@@ -61,7 +61,7 @@ class TorchExport:
 
     def describe(self) -> Mapping[str, str]:
         """Return the version and the device."""
-        return {"runtime": f"torch.export in PyTorch {torch.__version__}", "device": _processor()}
+        return {"runtime": f"PyTorch {torch.__version__} (torch.export)", "device": _processor()}
 
 
 Precision = Literal["float16", "bfloat16"]
@@ -109,7 +109,7 @@ class SemiStructured:
             )
         module = copy.deepcopy(module).eval().to("cuda", getattr(torch, self.dtype))
         for name in found:
-            layer = module.get_submodule(name)
+            layer: Any = module.get_submodule(name)
             try:
                 packed = torch.sparse.to_sparse_semi_structured(layer.weight.detach())
             except Exception as error:
@@ -121,7 +121,7 @@ class SemiStructured:
         """Return the version, the device and the precision."""
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
         return {
-            "runtime": f"PyTorch {torch.__version__}, 2:4 packed",
+            "runtime": f"PyTorch {torch.__version__} (2:4 packed)",
             "device": device,
             "precision": self.dtype,
         }

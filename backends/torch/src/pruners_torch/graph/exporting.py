@@ -131,7 +131,7 @@ def quietly() -> Iterator[None]:
     """Run a block without warnings, without what export prints, without the fused kernels of attention."""
     fast, disabled = torch.backends.mha.get_fastpath_enabled(), logging.root.manager.disable
     torch.backends.mha.set_fastpath_enabled(False)
-    logging.disable(max(disabled, logging.WARNING))
+    logging.disable(max(disabled, logging.ERROR))
     try:
         with ExitStack() as stack:
             stack.enter_context(redirect_stderr(StringIO()))
