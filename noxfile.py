@@ -211,9 +211,9 @@ for each in BACKENDS:
 
 @nox.session(python="3.11", tags=["test"])
 def callbacks(session: nox.Session) -> None:
-    """What trains with Lightning and with Hugging Face's Trainer, beside the real ones."""
-    install(session, [*ALGORITHMS, f"{TORCH}[lightning,transformers]"])
-    pytest(session, f"{TORCH}/tests/test_callbacks.py")
+    """What trains with Lightning and Hugging Face's Trainer and logs to TensorBoard, beside the real ones."""
+    install(session, [*ALGORITHMS, f"{TORCH}[lightning,transformers]"], "tensorboard")
+    pytest(session, f"{TORCH}/tests/test_callbacks.py", "core/tests/pages/test_tensorboard.py")
     pytest(session, "--doctest-modules", *CALLBACKS)
 
 
