@@ -8,11 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from .. import registry
 from ..errors import ExportError, OptionError
 from ..options import integer
 from ..progress import steps
 from ..protocols import Exports
-from ..registry import installed
 from .fresh import HOW, SUPPORTED
 from .latency import Latency
 from .machine import facts
@@ -193,7 +193,7 @@ def _told(
     frameworks = {
         module.partition(".")[0]
         for subject in found
-        for module in getattr(installed().find("backend", subject.backend).spec, "modules", ())
+        for module in getattr(registry.installed().find("backend", subject.backend).spec, "modules", ())
     }
     machine = {
         **facts(sorted(frameworks)),

@@ -8,10 +8,10 @@ from typing import Any
 
 from attrs import field, frozen
 
+from .. import registry
 from ..errors import OptionError, UnknownName
 from ..known import PACKAGES
 from ..protocols import Runtime, Serves, Traceable
-from ..registry import installed, make
 from ..specs import RuntimeSpec
 from .subjects import Subject
 
@@ -37,7 +37,7 @@ class Place:
     @property
     def live(self) -> bool:
         """Whether it takes models that are in memory, of the backend that `format` names."""
-        return self.format in installed().names("backend")
+        return self.format in registry.installed().names("backend")
 
 
 def places(chosen: str | Sequence[Chosen] | None, among: Sequence[Subject], inputs: Any) -> tuple[Place, ...]:
@@ -74,14 +74,16 @@ def own(among: Iterable[Subject]) -> list[str]:
 def _place(chosen: Any) -> Place:
     name, options = (chosen, {}) if isinstance(chosen, str) else _parted(chosen)
     label = name + (f"({', '.join(f'{key}={value!r}' for key, value in options.items())})" if options else "")
-    if name in installed().names("backend"):
+    if name in registry.installed().names("backend"):
         if options:
             raise OptionError(
                 f"runtime {name!r} is the framework itself, which has no options here: {options}"
             )
         return Place(label, name, name)
     spec = _spec(name)
-    return Place(label, name, spec.format, make("runtime", name, dict(options)), options, spec.modules)
+    return Place(
+        label, name, spec.format, registry.make("runtime", name, dict(options)), options, spec.modules
+    )
 
 
 def _parted(chosen: Any) -> tuple[str, Mapping[str, Any]]:
@@ -96,11 +98,11 @@ def _parted(chosen: Any) -> tuple[str, Mapping[str, Any]]:
 
 def _spec(name: str) -> RuntimeSpec:
     try:
-        spec = installed().find("runtime", name).spec
+        spec = registry.installed().find("runtime", name).spec
     except UnknownName as error:
         if ("runtime", name) in PACKAGES:
             raise
-        frameworks = installed().names("backend")
+        frameworks = registry.installed().names("backend")
         near = difflib.get_close_matches(name, frameworks, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UnknownName(
