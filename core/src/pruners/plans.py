@@ -12,11 +12,12 @@ import numpy as np
 from attrs import frozen
 
 from .errors import SkippedLayer
-from .protocols import Loss, OpenModel, Pattern, Scheduler
+from .protocols import Loss, OpenModel, Pattern, Peers, Scheduler
 from .rules import Rule, as_rules, assign
 from .scheduling import as_part, bound_schedules, is_due, sparsity_at
 from .scoring import NamedPruner, Scorer, as_pruner, blaming
 from .selection import Selection, choose_masks
+from .sharding.ranks import boxes_of
 
 
 @frozen(eq=False)
@@ -49,9 +50,12 @@ class Plan:
         data: Iterable[Any] | None = None,
         loss: Loss | None = None,
         example_inputs: Any = None,
+        peers: Peers | None = None,
     ) -> Selection:
-        """Score, select and lay out the masks of `step`; the model is only read."""
-        scorer = Scorer(opened, self.named, self.names, data, loss, self.prepared, example_inputs)
+        """Score, select and lay out the masks of `step`, together with `peers`; the model is only read."""
+        scorer = Scorer(
+            opened, self.named, self.names, data, loss, self.prepared, example_inputs, peers=peers
+        )
         wanted = {name: sparsity_at(schedule, step) for name, schedule in self.schedules.items()}
         sparsity = self._shares(scorer, wanted)
         rankings = scorer.rankings(alive)
@@ -127,6 +131,7 @@ def make_plans(
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
     example_inputs: Any = None,
+    peers: Peers | None = None,
 ) -> list[Plan]:
     """
     Build every rule's parts for one model.
@@ -144,7 +149,8 @@ def make_plans(
         plan = Plan(
             rule, named, pattern, bound_schedules(rule, named, names, opened, initial), initial=initial
         )
-        prepared = Scorer(opened, named, names, data, loss, example_inputs=example_inputs).prepare()
+        scorer = Scorer(opened, named, names, data, loss, example_inputs=example_inputs, peers=peers)
+        prepared = scorer.prepare()
         plans.append(attrs.evolve(plan, prepared=prepared))
     return plans
 
@@ -159,6 +165,7 @@ def select_due(
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
     example_inputs: Any = None,
+    peers: Peers | None = None,
 ) -> Selection | None:
     """
     Return the masks, for the last of `steps`, of every plan that was due at one of them, or None.
@@ -168,10 +175,11 @@ def select_due(
     found: dict[str, np.ndarray] = {}
     left: dict[str, str] = {}
     due = [plan for plan in plans if plan.due(steps)]
+    lying = boxes_of(opened)  # of a layer in pieces all ranks must take the same way
     for plan in due:
-        alive = {name: masks[name] for name in plan.names if not masks[name].all()}
+        alive = {name: masks[name] for name in plan.names if name in lying or not masks[name].all()}
         selection = plan.select(
-            opened, steps[-1], alive=alive, data=data, loss=loss, example_inputs=example_inputs
+            opened, steps[-1], alive=alive, data=data, loss=loss, example_inputs=example_inputs, peers=peers
         )
         found.update(selection.masks)
         left.update(selection.skipped)

@@ -12,10 +12,14 @@ from attrs import frozen
 from . import registry
 from .errors import OptionError, PrunerFailed, PrunersError, RuleError, ScoreError
 from .host import is_float
-from .protocols import Adjusts, Allocates, Loss, Magnitude, OpenModel, Prepares, Pruner, Traced, Unit
+from .protocols import Adjusts, Allocates, Loss, Magnitude, OpenModel, Peers, Prepares, Pruner, Traced, Unit
 from .selection import Selection
 from .selection.channels import living_channels, whole_channels
 from .selection.ranking import Ranking
+from .sharding.averaging import averaged, averaged_numbers
+from .sharding.boxes import Among
+from .sharding.ranks import among
+from .sharding.ways import Way, shape_of, shown, taken, way_of
 from .specs import PrunerSpec, made_by
 from .structure.engine import Structure
 from .watching import WatchedView, Watching
@@ -92,33 +96,38 @@ class Scorer:
     """What the model is run on where its operations have to be recorded; else the first batch is taken."""
     traced: Traced | None = None
     structure: Structure | None = None
+    peers: Peers | None = None
+    """The ranks that score together; None where this process is on its own."""
 
     def prepare(self) -> dict[str, float]:
         """Let the pruner measure what it measures once, before anything is pruned."""
         if not isinstance(self.named.pruner, Prepares):
             return {}
-        with self._view() as view:
-            return {str(name): float(value) for name, value in self.named.pruner.prepare(view).items()}
+        with self._view(self.names, "assembled") as (view, watching):
+            found = {str(name): float(value) for name, value in self.named.pruner.prepare(view).items()}
+        return self._together(found, watching)
 
     def allocate(self, sparsity: float) -> dict[str, float] | None:
         """Return the pruner's own sparsity per layer, or None where it has no say in that."""
         if not isinstance(self.named.pruner, Allocates):
             return None
-        with self._view() as view:
+        with self._view(self.names, "assembled") as (view, watching):
             shares = {
                 str(name): float(each) for name, each in self.named.pruner.allocate(view, sparsity).items()
             }
-        self._same_names(shares, "sparsities")
-        return shares
+        self._same_names(shares, "sparsities", self.names)
+        return self._together(shares, watching)
 
     def rankings(self, alive: Mapping[str, np.ndarray] | None = None) -> dict[str, Ranking]:
-        """Return the checked scores of every layer; units not `alive` rank before all others."""
-        with self._view() as view:
-            scores = self.named.pruner.scores(view)
-        if not isinstance(scores, Mapping):
-            raise ScoreError(f"{self._who} returned {type(scores).__name__}, not a mapping {{name: scores}}")
-        self._same_names(scores, "scores")
-        return {name: self._ranking(name, scores[name], (alive or {}).get(name)) for name in self.names}
+        """
+        Return the checked scores of every layer; units not `alive` rank before all others.
+
+        Of a layer in pieces these are the scores of this rank's weights, or of all its channels.
+        """
+        way = way_of(self.opened, self.names, self.named.pruner, bool(self.named.needs - {"scales"}))
+        runs = [[name] for name in self.names] if way in ("rows", "layers") else [list(self.names)]
+        found = {name: each for run in runs for name, each in self._scores(run, way).items()}
+        return {name: self._ranking(name, *found[name], (alive or {}).get(name)) for name in self.names}
 
     def channel_scores(self) -> dict[str, np.ndarray]:
         """
@@ -136,7 +145,7 @@ class Scorer:
         """Return the weights that a pruner repairs once only `kept` remain; nothing is written."""
         if not isinstance(self.named.pruner, Adjusts):
             return {}
-        with self._view() as view:
+        with self._view(self.names, "pieces") as (view, _):
             changes = self.named.pruner.adjust(view, kept)
         return {name: self._new_weight(name, weight) for name, weight in changes.items()}
 
@@ -150,7 +159,8 @@ class Scorer:
         if self.named.unit == "weight":
             return selection
         shapes = {name: self.opened.layers[name].shape for name in selection.masks}
-        masks = whole_channels(selection.masks, rankings, shapes, alive or {})
+        lying = {name: each for name in shapes if (each := self._among(name)) is not None}
+        masks = whole_channels(selection.masks, rankings, shapes, alive or {}, lying)
         return Selection(masks, selection.skipped)
 
     def units(self, name: str) -> int:
@@ -162,27 +172,72 @@ class Scorer:
     def _who(self) -> str:
         return f"pruner {self.named.name!r}"
 
-    def _same_names(self, found: Mapping[str, Any], what: str) -> None:
-        missing = [name for name in self.names if name not in found]
-        unknown = [name for name in found if name not in self.names]
+    def _among(self, name: str) -> Among | None:
+        return among(self.opened, self.peers, name)
+
+    def _together(self, numbers: dict[str, float], watching: Watching) -> dict[str, float]:
+        """Return numbers that are the same on all ranks, averaged where they come from each rank's data."""
+        shared = self.peers is not None and watching.looked
+        return averaged_numbers(self.peers, numbers) if shared and self.peers else numbers
+
+    def _same_names(self, found: Mapping[str, Any], what: str, names: Sequence[str]) -> None:
+        missing = [name for name in names if name not in found]
+        unknown = [name for name in found if name not in names]
         if missing or unknown:
             wrong = f"no {what} for {missing[0]!r}" if missing else f"{what} for unknown layer {unknown[0]!r}"
             raise ScoreError(f"{self._who} returned {wrong}; it must return the names of view.weights")
 
-    def _ranking(self, name: str, scores: Any, alive: np.ndarray | None) -> Ranking:
+    def _scores(self, names: list[str], way: Way) -> dict[str, tuple[np.ndarray, bool]]:
+        """Return each layer's scores as selection needs them, and whether only their magnitudes count."""
+        with shown(self.opened, self.peers, names, way), self._view(names, way) as (view, watching):
+            scores = self.named.pruner.scores(view)
+            if not isinstance(scores, Mapping):
+                raise ScoreError(
+                    f"{self._who} returned {type(scores).__name__}, not a mapping {{name: scores}}"
+                )
+            self._same_names(scores, "scores", names)
+            found = {name: self._hosted(name, scores[name], way) for name in names}
+        if watching.looked and self.peers is not None:
+            found = self._averaged(found, way)
+        for name, (array, magnitude) in found.items():
+            lying = self._among(name)
+            if lying is not None:
+                found[name] = taken(array, lying, self.named.unit, way), magnitude
+        return found
+
+    def _averaged(self, found: dict[str, tuple[np.ndarray, bool]], way: Way) -> dict[str, Any]:
+        """Return scores averaged over ranks; of pieces they were made from gradients that are."""
+        if way in ("rows", "layers"):
+            raise ScoreError(f"{self._who} looks at data: its spec must say so in needs")
+        own = {name for name in found if way == "pieces" and self._among(name) is not None}
+        wide = {
+            name: np.abs(array).astype(np.float64) if magnitude else array
+            for name, (array, magnitude) in found.items()
+            if name not in own
+        }
+        mean = averaged(self.peers, wide) if self.peers is not None else wide
+        return {name: each if name in own else (mean[name], False) for name, each in found.items()}
+
+    def _hosted(self, name: str, scores: Any, way: Way) -> tuple[np.ndarray, bool]:
         magnitude = isinstance(scores, Magnitude)
         array = self.opened.host(scores.array if magnitude else scores)
-        shape, what = self.opened.layers[name].shape, "weights"
+        shape, what = shape_of(self.opened, self.peers, name, way), "weights"
         if self.named.unit == "channel":
             if not shape:
                 raise ScoreError(f"{self._who}: layer {name!r} has no channels; leave it out of the rule")
-            alive = None if alive is None else living_channels(alive)
             shape, what = shape[:1], "its output channels"
         if array.shape != shape:
             raise ScoreError(f"{self._who}, layer {name!r}: scores have shape {array.shape}, {what} {shape}")
         if not is_float(array.dtype):
             raise ScoreError(f"{self._who}, layer {name!r}: scores are {array.dtype}, they must be floats")
-        return Ranking(name=name, scores=array, magnitude=magnitude, alive=alive)
+        return array, magnitude
+
+    def _ranking(self, name: str, array: np.ndarray, magnitude: bool, alive: np.ndarray | None) -> Ranking:
+        lying = self._among(name)
+        if self.named.unit == "channel":
+            alive = None if alive is None else living_channels(alive, lying)
+            lying = None
+        return Ranking(name=name, scores=array, magnitude=magnitude, alive=alive, among=lying)
 
     def _new_weight(self, name: str, weight: Any) -> np.ndarray:
         if name not in self.opened.layers:
@@ -197,15 +252,16 @@ class Scorer:
         return array
 
     @contextmanager
-    def _view(self) -> Iterator[WatchedView]:
+    def _view(self, names: Sequence[str], way: Way) -> Iterator[tuple[WatchedView, Watching]]:
         watching = Watching(
-            self.opened, self._who, self.named.needs, self.names, self.data, self.loss,
+            self.opened, self._who, self.named.needs, names, self.data, self.loss,
             self.prepared, self.example_inputs, self.traced, self.structure,
+            self.peers if way == "assembled" else None,
         )  # fmt: skip
         view = watching.view()
         try:
-            with self.opened.guard(self.names):
-                yield view
+            with self.opened.guard(names):
+                yield view, watching
         except PrunersError:
             raise
         except Exception as error:

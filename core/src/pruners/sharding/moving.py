@@ -39,7 +39,7 @@ def _bytes(array: np.ndarray) -> np.ndarray:
 
 def by_rows(among: Among, multiple: int) -> Among:
     """Return how the layer lies cut at multiples of rows: as it is, where it is cut so already."""
-    if in_rows(among, multiple):
+    if among.size and in_rows(among, multiple):
         return among
     return Among(among.shape, row_boxes(among.shape, multiple, among.peers.size), among.peers)
 
