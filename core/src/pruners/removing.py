@@ -8,8 +8,9 @@ from numbers import Real
 from typing import Any, Literal, get_args
 
 from .errors import OptionError, RemovalError
-from .interrupts import checkpoint, whole
+from .interrupts import checkpoint, taken_back
 from .measuring.latency import Latency, measure_latency
+from .measuring.serving import serving
 from .opening import opened_by
 from .options import integer
 from .protocols import MODES, Form, Loss, Pruner, Traceable
@@ -22,7 +23,6 @@ from .structure.choosing import Amount, Reduction
 from .structure.plan import Removed
 
 
-@whole
 def remove(
     model: Any,
     pruner: str | Pruner = "filter-norm",
@@ -160,25 +160,28 @@ def remove(
             raise OptionError(f"bounds names {pattern!r}, which is no layer of the model")
     cutting = Cutting(optimizer, copies, tolerance, strict, _patterns(ignore), form)
     work = Work(opened, as_pruner(pruner), amount, reduction, data, loss, distributed, cutting)
-    with work.stages.timing("analysis"):
-        work.traced = opened.trace(example_inputs, form=form, modes=modes)
-    checkpoint()
-    dense = measure_latency(lambda: opened.run(example_inputs), measure) if measure else None
-    candidate, removed = work.remove(heads)
-    return Removal(
-        model=removed.model,
-        plan=candidate.plan,
-        proof=removed.proof,
-        groups=tuple(candidate.rows()),
-        whole=whole_layers(opened.layers, candidate.traced, candidate.structure),
-        parameters=candidate.parameters,
-        macs=candidate.macs,
-        form=form,
-        pruner=work.named.name,
-        unruled=tuple(dict.fromkeys(str(place) for place in candidate.structure.unruled)),
-        latency=_compared(dense, removed, example_inputs, measure),
-        seconds=dict(work.stages.seconds),
-    )
+    with taken_back() as undo:
+        with work.stages.timing("analysis"):
+            work.traced = opened.trace(example_inputs, form=form, modes=modes)
+        checkpoint()
+        dense = _latency(opened, example_inputs, measure) if measure else None
+        candidate, removed = work.remove(heads)
+        if removed.undo is not None:
+            undo.append(removed.undo)
+        return Removal(
+            model=removed.model,
+            plan=candidate.plan,
+            proof=removed.proof,
+            groups=tuple(candidate.rows()),
+            whole=whole_layers(opened.layers, candidate.traced, candidate.structure),
+            parameters=candidate.parameters,
+            macs=candidate.macs,
+            form=form,
+            pruner=work.named.name,
+            unruled=tuple(dict.fromkeys(str(place) for place in candidate.structure.unruled)),
+            latency=_compared(dense, removed, example_inputs, measure),
+            seconds=dict(work.stages.seconds),
+        )
 
 
 def _check_options(heads: Any, form: Any, measure: Any, tolerance: Any) -> None:
@@ -211,5 +214,9 @@ def _compared(
 ) -> tuple[Latency, Latency] | None:
     if dense is None:
         return None
-    smaller = _traceable(removed.model, example_inputs)
-    return dense, measure_latency(lambda: smaller.run(example_inputs), rounds)
+    return dense, _latency(_traceable(removed.model, example_inputs), example_inputs, rounds)
+
+
+def _latency(opened: Traceable, example_inputs: Any, rounds: int) -> Latency:
+    with serving(opened, example_inputs) as run:
+        return measure_latency(run, rounds)

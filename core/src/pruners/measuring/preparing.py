@@ -15,10 +15,11 @@ from attrs import define, evolve, field, frozen
 
 from ..discovery import told
 from ..errors import ExportError, PrunersError
-from ..protocols import Converts, Exports, Runtime, Serves, Traceable
+from ..protocols import Converts, Exports, Runtime
 from .differing import error
 from .fresh import peak_bytes
 from .places import Place
+from .serving import serving
 from .subjects import Subject
 
 MOST_BATCHES = 300
@@ -73,16 +74,10 @@ class Workshop:
         return self._compared(subject, place.runtime, file, ready)
 
     def _in_framework(self, subject: Subject) -> Ready:
-        opened = subject.opened
-        run: Callable[[], object]
-        if isinstance(opened, Serves):
-            run = self.stack.enter_context(opened.serving(self.example_inputs))
-        elif isinstance(opened, Traceable):
-            run = partial(opened.run, self.example_inputs)
-        else:
-            raise ExportError(f"models of {subject.backend} have no forward pass to run")
+        run = self.stack.enter_context(serving(subject.opened, self.example_inputs))
         run()
-        return Ready(run).noted("" if isinstance(opened, Exports) else "threads as the framework has them")
+        pinned = isinstance(subject.opened, Exports)
+        return Ready(run).noted("" if pinned else "threads as the framework has them")
 
     def _compared(self, subject: Subject, runtime: Runtime, model: Any, ready: Ready) -> Ready:
         """Return what runs `model`, with how far its outputs are from those of the live one."""
