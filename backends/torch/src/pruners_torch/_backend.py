@@ -23,6 +23,7 @@ from ._arrays import to_host, to_tensor
 from ._keeper import TorchKeeper
 from ._layers import Weight, layers, optimizers, unwrapped, weights
 from ._peers import TorchPeers, peers
+from ._pieces import everyones
 from ._serving import serving
 from ._traced import TracedModule
 from ._view import ReadOnly, TorchView, evaluating
@@ -74,16 +75,17 @@ class TorchModel:
     parameters: Mapping[str, Weight]
     layers: Mapping[str, Layer]
     _peers: TorchPeers | None = field(factory=peers, init=False)
-    boxes: Mapping[str, Sequence[Box]] = field(init=False)
-    """``{layer: each rank's piece}`` of the layers that are DTensors."""
+    _boxes: dict[str, list[Box]] = field(factory=dict, init=False)
     _shown: dict[str, Tensor] = field(factory=dict, init=False)
     """What views show instead of pieces, for a while."""
 
-    @boxes.default
-    def _find_boxes(self) -> dict[str, list[Box]]:
-        ranks = 1 if self._peers is None else self._peers.size
-        found = {name: weight.boxes(ranks) for name, weight in self.parameters.items()}
-        return {name: boxes for name, boxes in found.items() if boxes}
+    @property
+    def boxes(self) -> Mapping[str, Sequence[Box]]:
+        """``{layer: each rank's piece}`` of the layers that are DTensors; the first time, all ranks ask."""
+        if not self._boxes:
+            pieces = {name: weight.boxes() for name, weight in self.parameters.items()}
+            self._boxes.update(everyones(pieces, self._peers))
+        return self._boxes
 
     def view(
         self,

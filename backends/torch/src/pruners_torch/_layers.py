@@ -86,12 +86,14 @@ class Weight:
             )
         return local(self.parameter)
 
-    def boxes(self, ranks: int) -> list[Box]:
-        """Return each rank's piece of ``(out, in, *kernel)``; none of a parameter that is whole."""
+    def boxes(self) -> dict[int, Box]:
+        """Return the pieces of ``(out, in, *kernel)`` on the ranks of its mesh; none of a whole parameter."""
         if self.layout is None or self.layout.refusal(self.groups) is not None:
-            return []
-        found = self.layout.boxes(tuple(self.parameter.shape), ranks)
-        return [Box(_swapped(box.offset), _swapped(box.shape)) for box in found] if self.groups else found
+            return {}
+        found = self.layout.boxes(tuple(self.parameter.shape))
+        if not self.groups:
+            return found
+        return {rank: Box(_swapped(box.offset), _swapped(box.shape)) for rank, box in found.items()}
 
     def _held(self) -> nn.Parameter:
         found = self.module._parameters.get(self.attribute)

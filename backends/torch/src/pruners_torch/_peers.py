@@ -69,7 +69,7 @@ class TorchPeers:
         theirs = torch.empty(sum(incoming), dtype=torch.uint8, device=mine.device)
         group.all_to_all_single(theirs, mine, incoming, outgoing)
         self._sent += sum(outgoing) - outgoing[self.rank]
-        return [part.cpu().numpy().view(parts[0].dtype) for part in theirs.split(incoming)]
+        return [part.cpu().numpy().view(parts[0].dtype) for part in torch.split(theirs, incoming)]
 
     def _counts(self, count: int) -> list[int]:
         """Return every rank's number."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from pruners.protocols.ranks import Box
+from pruners import RankError
+from pruners.protocols.ranks import Box, Peers
 
 
 @frozen
@@ -36,11 +38,10 @@ class Layout:
             return f"is placed as {self}: its pieces are interleaved and no blocks"
         return None
 
-    def boxes(self, shape: tuple[int, ...], ranks: int) -> list[Box]:
-        """Return each rank's piece of a tensor of this whole shape; empty outside the mesh."""
-        places = dict(zip(self.mesh.mesh.flatten().tolist(), np.ndindex(self.mesh.mesh.shape), strict=True))
-        nothing = Box((0,) * len(shape), (0,) * len(shape))
-        return [self._box(shape, places[rank]) if rank in places else nothing for rank in range(ranks)]
+    def boxes(self, shape: tuple[int, ...]) -> dict[int, Box]:
+        """Return the piece of a tensor of this whole shape by rank, for the ranks of the mesh."""
+        places = zip(self.mesh.mesh.flatten().tolist(), np.ndindex(self.mesh.mesh.shape), strict=True)
+        return {rank: self._box(shape, place) for rank, place in places}
 
     def _box(self, shape: tuple[int, ...], place: tuple[int, ...]) -> Box:
         offset, length = [0] * len(shape), list(shape)
@@ -126,3 +127,36 @@ def reshard(model: nn.Module) -> None:
     """Let every module that `fully_shard` wraps hold its pieces again; after a forward pass some do not."""
     for module in sharded_modules(model):
         module.reshard()
+
+
+def everyones(pieces: Mapping[str, Mapping[int, Box]], peers: Peers | None) -> dict[str, list[Box]]:
+    """
+    Return each rank's piece of each layer, from the pieces by rank of the ranks that share a mesh with this.
+
+    Where some mesh is only part of the group, every rank calls this, and tells its own pieces.
+    """
+    found = {name: boxes for name, boxes in pieces.items() if boxes}
+    if peers is None:
+        return {name: [boxes[min(boxes)]] for name, boxes in found.items()}
+    if all(len(boxes) == peers.size for boxes in found.values()):
+        return {name: [boxes[rank] for rank in range(peers.size)] for name, boxes in found.items()}
+    mine = [zlib.crc32("\n".join(found).encode())]
+    for boxes in found.values():
+        box = boxes.get(peers.rank) or _nothing(boxes)
+        mine += [*box.offset, *box.shape]
+    told = [iter(each.tolist()) for each in peers.gather(np.array(mine, np.int64))]
+    if len({next(each) for each in told}) > 1:
+        raise RankError("ranks hold different layers; prune before the model is spread over them")
+    return {
+        name: [_next_box(each, len(_nothing(boxes).shape)) for each in told] for name, boxes in found.items()
+    }
+
+
+def _nothing(boxes: Mapping[int, Box]) -> Box:
+    axes = len(next(iter(boxes.values())).shape)
+    return Box((0,) * axes, (0,) * axes)
+
+
+def _next_box(numbers: Iterator[int], axes: int) -> Box:
+    offset, shape = (tuple(next(numbers) for _ in range(axes)) for _ in range(2))
+    return Box(offset, shape)
