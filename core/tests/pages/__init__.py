@@ -1,0 +1,1 @@
+"""Tests of the report as a page, and of the adapter to TensorBoard."""
