@@ -16,6 +16,8 @@ from .registry import backend_for
 from .rules import Match, Rule, assign
 from .scoring import Scorer, as_pruner
 from .selection import Scope
+from .sharding.agreeing import agreed
+from .sharding.ranks import piece_peers
 
 
 @whole
@@ -68,8 +70,12 @@ def scores(
     """
     opened = open_model(model, example_inputs)
     (names,) = assign([Rule(match)], opened.layers)
-    scorer = Scorer(opened, as_pruner(pruner), names, data, loss, example_inputs=example_inputs)
-    return {name: opened.native(name, ranking.values()) for name, ranking in scorer.rankings().items()}
+    with agreed(piece_peers(opened)) as peers:
+        scorer = Scorer(
+            opened, as_pruner(pruner), names, data, loss, example_inputs=example_inputs, peers=peers
+        )
+        found = {name: ranking.values() for name, ranking in scorer.rankings().items()}
+    return {name: opened.native(name, values) for name, values in found.items()}
 
 
 def scales(model: Any) -> dict[str, Any]:
@@ -241,10 +247,12 @@ def _one_shot(
 ) -> dict[str, np.ndarray]:
     """Return the masks of every rule at the end of its schedule."""
     found: dict[str, np.ndarray] = {}
-    for plan in make_plans(rules, opened, data=data, loss=loss, example_inputs=example_inputs):
-        selection = plan.select(opened, END, data=data, loss=loss, example_inputs=example_inputs)
-        warn_skipped(selection.skipped)
-        found.update(selection.masks)
+    with agreed(piece_peers(opened)) as peers:
+        given: Any = {"data": data, "loss": loss, "example_inputs": example_inputs, "peers": peers}
+        for plan in make_plans(rules, opened, **given):
+            selection = plan.select(opened, END, **given)
+            warn_skipped(selection.skipped)
+            found.update(selection.masks)
     return found
 
 

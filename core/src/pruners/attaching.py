@@ -9,14 +9,16 @@ import numpy as np
 
 from .errors import NeedsData, OptionError, RuleError
 from .host import count_zeros
-from .interrupts import checkpoint, whole
+from .interrupts import taken_back
 from .opening import open_model
 from .plans import Plan, make_plans, select_due
-from .protocols import Loss, OpenModel
+from .protocols import Loss, OpenModel, Peers
 from .session import Inputs, Pruning
+from .sharding.agreeing import agreed, check_same_masks
+from .sharding.counting import counted
+from .sharding.ranks import boxes_of, peers_at, piece_shape
 
 
-@whole
 def attach(
     model: Any,
     rules: Any = None,
@@ -28,6 +30,7 @@ def attach(
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
     example_inputs: Any = None,
+    distributed: bool | None = None,
 ) -> Pruning:
     """
     Start a pruning session on a model that is about to be trained.
@@ -55,6 +58,10 @@ def attach(
         What the model is run on once: for pruners that need to know how its layers hang
         together (the first batch of `data` if left out), and for models whose parameters get
         their shapes from a first run.
+    distributed : bool, optional
+        Whether the ranks of an initialised process group prune one model together; by default, where
+        there is one. All of them then call `attach`, and the session's methods, alike. With False this
+        rank is on its own.
 
     Returns
     -------
@@ -65,6 +72,14 @@ def attach(
     ------
     NoBackend, UnknownName, RuleError, OptionError, NeedsData, ScoreError, PrunerFailed
         When the model or a part is not usable; model and optimizer are as they were.
+    RankError
+        If another rank failed, or ranks computed different masks; nothing has changed on any.
+
+    Notes
+    -----
+    On several ranks scores from data are averaged, and masks are put in force once all ranks have the
+    same ones; weights are not sent. Of a model whose layers lie in pieces (FSDP, tensor parallel) every
+    rank keeps the masks of its pieces: together bit for bit those of one process.
 
     Examples
     --------
@@ -75,31 +90,56 @@ def attach(
     0.5
     """
     _check_request(rules, keep, restore, data)
-    opened = open_model(model, example_inputs)
+    with taken_back() as undo:
+        opened = open_model(model, example_inputs)
+        given = Inputs(model, data, loss, example_inputs, peers_at(opened, distributed))
+        # Everything that can go wrong does so before the keeper touches model or optimizer.
+        with agreed(given.peers) as peers:
+            plans, masks = _planned(opened, given, rules, keep, restore, peers)
+            selection = select_due(
+                opened,
+                plans,
+                range(1),
+                masks,
+                skipped={},
+                data=data,
+                loss=loss,
+                example_inputs=example_inputs,
+                peers=peers,
+            )
+            if peers is not None:
+                first = masks if selection is None else masks | selection.masks
+                check_same_masks(peers, 0, first, boxes_of(opened))
+            keeper = opened.keeper(masks, optimizer=optimizer, gradients=mask_gradients)
+        pruning = Pruning(opened, plans, keeper, masks, given)
+        try:
+            keeper.apply()
+            pruning.take(0, selection)
+        except BaseException:
+            keeper.close()
+            raise
+        undo.append(keeper.close)
+        return pruning
+
+
+def _planned(
+    opened: OpenModel, given: Inputs, rules: Any, keep: str | None, restore: bool, peers: Peers | None
+) -> tuple[list[Plan], dict[str, np.ndarray]]:
+    """Return what is to be done, and the masks before anything is."""
     if keep:
-        plans: list[Plan] = []
-        masks = {name: opened.read(name) != 0 for name, layer in opened.layers.items() if layer.default}
-    else:
-        initial = _zero_fractions(opened) if restore else None
-        plans = make_plans(
-            rules, opened, initial=initial, data=data, loss=loss, example_inputs=example_inputs
-        )
-        masks = _first_masks(opened, plans, restore)
-    # Everything that can go wrong does so before the keeper touches model or optimizer.
-    given = Inputs(model, data, loss, example_inputs)
-    selection = select_due(
-        opened, plans, range(1), masks, skipped={}, data=data, loss=loss, example_inputs=example_inputs
+        zeros = {name: opened.read(name) != 0 for name, layer in opened.layers.items() if layer.default}
+        return [], zeros
+    initial = _zero_fractions(opened, peers) if restore else None
+    plans = make_plans(
+        rules,
+        opened,
+        initial=initial,
+        data=given.data,
+        loss=given.loss,
+        example_inputs=given.example_inputs,
+        peers=peers,
     )
-    keeper = opened.keeper(masks, optimizer=optimizer, gradients=mask_gradients)
-    pruning = Pruning(opened, plans, keeper, masks, given)
-    try:
-        keeper.apply()
-        pruning.take(0, selection)
-        checkpoint()  # later nobody would hold the session
-    except BaseException:
-        keeper.close()
-        raise
-    return pruning
+    return plans, _first_masks(opened, plans, restore, peers)
 
 
 def _check_request(rules: Any, keep: str | None, restore: bool, data: Any) -> None:
@@ -115,18 +155,21 @@ def _check_request(rules: Any, keep: str | None, restore: bool, data: Any) -> No
         )
 
 
-def _zero_fractions(opened: OpenModel) -> dict[str, float]:
+def _zero_fractions(opened: OpenModel, peers: Peers | None) -> dict[str, float]:
     """Return each layer's fraction of zeros; of a layer that is all zeros, the largest below 1."""
+    zeros = counted(opened, {name: [count_zeros(opened.read(name))] for name in opened.layers}, peers)
     return {
-        name: max(0, min(count_zeros(opened.read(name)), layer.size - 1)) / max(1, layer.size)
+        name: max(0, min(zeros[name][0], layer.size - 1)) / max(1, layer.size)
         for name, layer in opened.layers.items()
     }
 
 
-def _first_masks(opened: OpenModel, plans: list[Plan], restore: bool) -> dict[str, np.ndarray]:
+def _first_masks(
+    opened: OpenModel, plans: list[Plan], restore: bool, peers: Peers | None
+) -> dict[str, np.ndarray]:
     planned = {name for plan in plans for name in plan.names}
     return {
-        name: opened.read(name) != 0 if restore else np.ones(layer.shape, bool)
-        for name, layer in opened.layers.items()
+        name: opened.read(name) != 0 if restore else np.ones(piece_shape(opened, peers, name), bool)
+        for name in opened.layers
         if name in planned
     }

@@ -9,11 +9,13 @@ from typing import Any, Literal
 import numpy as np
 from attrs import define, field, frozen
 
-from .errors import OptionError, ProofError, RemovalError
+from .errors import ProofError, RemovalError
 from .interrupts import checkpoint
-from .protocols import Adjusts, Form, Loss, Ranked, Traceable, Traced
+from .protocols import Adjusts, Form, Loss, Traceable, Traced
 from .removal_plans import Candidate, propose, scored_layers, whole_layers
 from .scoring import NamedPruner, Scorer
+from .sharding.averaging import averaged
+from .sharding.ranks import peers_at
 from .structure import history
 from .structure.axes import ignored_axes, output_axes
 from .structure.choosing import Amount, Reduction
@@ -122,14 +124,8 @@ class Work:
 
     def _averaged(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return float64 arrays that are the same on every rank: scores, repaired weights."""
-        if not isinstance(self.opened, Ranked):
-            if self.distributed:
-                raise OptionError("distributed=True, but this backend knows no ranks; leave it out")
-            return arrays
-        if self.distributed and self.opened.ranks() == 1:
-            raise OptionError("distributed=True, but there is no process group; start one or leave it out")
-        shared = self.distributed is not False and self.opened.ranks() > 1
-        return dict(self.opened.averaged(arrays)) if shared else arrays
+        peers = peers_at(self.opened, self.distributed)
+        return arrays if peers is None else averaged(peers, arrays)
 
     def _cut(self, candidate: Candidate) -> Removed:
         checkpoint()

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import asdict, evolve, frozen
+from attrs import asdict, frozen
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from .host import count_zeros
+from .sharding.counting import counted
 from .tables import as_text
 
 if TYPE_CHECKING:
@@ -192,27 +193,41 @@ def session_report(
     compressed: bool = False,
 ) -> Report:
     """Report an open model whose masks are known: ``{name: bool array}``, True where kept."""
-    rows = []
-    parameters = 0
-    for name, layer in opened.layers.items():
-        parameters += layer.size
-        if layer.default or name in masks or name in notes:
-            row = _row(layer, opened.read(name), masks.get(name), compressed=compressed)
-            rows.append(evolve(row, note=notes.get(name, "")))
-    return Report(tuple(rows), parameters)
+    listed = [
+        name for name, layer in opened.layers.items() if layer.default or name in masks or name in notes
+    ]
+    here = {name: _counts(opened.read(name), masks.get(name), compressed) for name in listed}
+    counts = counted(opened, here)
+    rows = [
+        _row(opened.layers[name], counts[name], name in masks, compressed, notes.get(name, ""))
+        for name in listed
+    ]
+    return Report(tuple(rows), sum(layer.size for layer in opened.layers.values()))
 
 
-def _row(layer: Layer, array: np.ndarray, mask: np.ndarray | None, *, compressed: bool) -> LayerRow:
+def _counts(array: np.ndarray, mask: np.ndarray | None, compressed: bool) -> list[int]:
+    """Return zeros, masked, escaped, and bytes stored and compressed, of a layer or a piece of one."""
+    return [
+        count_zeros(array),
+        0 if mask is None else count_zeros(mask),
+        0 if mask is None else int(np.count_nonzero((array != 0) & ~mask)),
+        array.nbytes,
+        _deflated(array) if compressed else 0,
+    ]
+
+
+def _row(layer: Layer, counts: list[int], masked: bool, compressed: bool, note: str) -> LayerRow:
     return LayerRow(
         name=layer.name,
         type=layer.type,
         shape=tuple(layer.shape),
         weights=layer.size,
-        zeros=count_zeros(array),
-        masked=None if mask is None else count_zeros(mask),
-        escaped=0 if mask is None else int(np.count_nonzero((array != 0) & ~mask)),
-        stored=array.nbytes,
-        compressed=_deflated(array) if compressed else None,
+        zeros=counts[0],
+        masked=counts[1] if masked else None,
+        escaped=counts[2],
+        stored=counts[3],
+        compressed=counts[4] if compressed else None,
+        note=note,
     )
 
 

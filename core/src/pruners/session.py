@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, SupportsFloat
 
@@ -13,10 +13,13 @@ from .errors import StateError
 from .host import count_zeros
 from .interrupts import whole
 from .plans import Plan, describe, resume, select_due
-from .protocols import Keeper, Loss, OpenModel
+from .protocols import Keeper, Loss, OpenModel, Peers
 from .records import Record, checked
 from .reports import Report, session_report
 from .selection import Selection
+from .sharding.agreeing import agreed, check_same_masks
+from .sharding.counting import counted
+from .sharding.ranks import boxes_of, layout_of
 from .states import Clock, State
 
 
@@ -113,6 +116,8 @@ class Pruning:
             If the session is finished.
         PrunerFailed, ScoreError, NeedsData
             If masks are due and cannot be computed; masks and time stay as they were.
+        RankError
+            If another rank failed, or ranks computed different masks: likewise, on all ranks.
         """
         self._open_keeper().apply()
         if self._clock == "epoch":
@@ -172,8 +177,9 @@ class Pruning:
 
     def sparsity(self) -> Sparsity:
         """Return each layer's fraction of zero weights, and zeros over all listed weights."""
-        zeros = {name: count_zeros(self._opened.read(name)) for name in self._masks}
-        sizes = {name: mask.size for name, mask in self._masks.items()}
+        here = {name: [count_zeros(self._opened.read(name))] for name in self._masks}
+        zeros = {name: count for name, (count,) in counted(self._opened, here).items()}
+        sizes = {name: self._opened.layers[name].size for name in self._masks}
         layers = {name: zeros[name] / max(1, sizes[name]) for name in zeros}
         return Sparsity(layers, sum(zeros.values()) / max(1, sum(sizes.values())))
 
@@ -190,7 +196,40 @@ class Pruning:
         Save it beside the model's and the optimizer's own state; together they resume
         bit-exactly in the middle of a schedule.
         """
-        state = State(
+        return self._state().to_json(self._layout())
+
+    def state_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """
+        Return the session in two parts: all but its masks as plain JSON values, and the masks.
+
+        For checkpoints that store masks as arrays, cut anew when they are read: the first part is
+        the same on all ranks, and says nothing of how layers lie on them.
+
+        Returns
+        -------
+        dict
+            Numbers, text, lists and dicts.
+        {parameter name: (out, in, *kernel) bool array}
+            Copies of today's masks; of layers in pieces this rank's.
+        """
+        shapes = {name: tuple(self._opened.layers[name].shape) for name in self._masks}
+        masks = {name: mask.copy() for name, mask in self._masks.items()}
+        return self._state().to_json(None, shapes), masks
+
+    @whole
+    def load_state_parts(self, state: Mapping[str, Any], masks: Mapping[str, np.ndarray]) -> None:
+        """
+        Take up what `state_parts` returned, with masks that lie on the ranks as the model does now.
+
+        Raises
+        ------
+        StateError
+            As `load_state_dict`; nothing is changed then.
+        """
+        self._load(lambda: State.from_json(state, masks))
+
+    def _state(self) -> State:
+        return State(
             time=self._time,
             clock=self._clock,
             masks=self._masks,
@@ -201,7 +240,10 @@ class Pruning:
             log=tuple((update.step, update.sparsity) for update in self._log),
             history=self.history,
         )
-        return state.to_json()
+
+    def _layout(self) -> dict[str, Any] | None:
+        """Return how layers lie on the ranks, as JSON values; None where all are whole."""
+        return layout_of(self._opened, self._inputs.peers, list(self._masks))
 
     @whole
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -214,8 +256,25 @@ class Pruning:
             If the state is of another version, or of other layers, shapes or rules; the
             message names the first difference.
         """
-        keeper = self._open_keeper()
-        saved = State.from_json(state)
+        self._load(lambda: State.from_json(state, layout=self._layout()))
+
+    def _load(self, read: Callable[[], State]) -> None:
+        with agreed(self._inputs.peers) as peers:
+            keeper = self._open_keeper()
+            saved = read()
+            plans = self._resumed(saved)
+            if peers is not None:
+                check_same_masks(peers, saved.time, saved.masks, boxes_of(self._opened))
+        keeper.update(saved.masks, clear=False)
+        self._plans = plans
+        self._masks = dict(saved.masks)
+        self._time, self._clock = saved.time, saved.clock
+        self._log = [Update(step, sparsity) for step, sparsity in saved.log]
+        self._history = list(saved.history)
+        self.skipped = dict(saved.skipped)
+
+    def _resumed(self, saved: State) -> list[Plan]:
+        """Return the rules at work as they were when a saved session began; it must belong to this one."""
         saved.check_layers(self._masks)
         if len(saved.prepared) != len(self._plans):
             raise StateError(
@@ -227,13 +286,7 @@ class Pruning:
             for plan, prepared in zip(self._plans, saved.prepared, strict=True)
         ]
         saved.check_plans(describe(plans))
-        keeper.update(saved.masks, clear=False)
-        self._plans = plans
-        self._masks = dict(saved.masks)
-        self._time, self._clock = saved.time, saved.clock
-        self._log = [Update(step, sparsity) for step, sparsity in saved.log]
-        self._history = list(saved.history)
-        self.skipped = dict(saved.skipped)
+        return plans
 
     @whole
     def finish(self) -> Any:
@@ -255,16 +308,23 @@ class Pruning:
         """Do what is due after the last time up to `time`, which counts only if that succeeded."""
         given = self._inputs
         steps = range(self._time + 1, time + 1)
-        selection = select_due(
-            self._opened,
-            self._plans,
-            steps,
-            self._masks,
-            skipped=self.skipped,
-            data=given.data,
-            loss=given.loss,
-            example_inputs=given.example_inputs,
-        )
+        if not any(plan.due(steps) for plan in self._plans):
+            self.take(time, None)
+            return
+        with agreed(given.peers) as peers:
+            selection = select_due(
+                self._opened,
+                self._plans,
+                steps,
+                self._masks,
+                skipped=self.skipped,
+                data=given.data,
+                loss=given.loss,
+                example_inputs=given.example_inputs,
+                peers=peers,
+            )
+            if peers is not None and selection is not None:
+                check_same_masks(peers, time, selection.masks, boxes_of(self._opened))
         self.take(time, selection)
 
     def take(self, time: int, selection: Selection | None) -> None:
@@ -289,3 +349,5 @@ class Inputs:
     data: Iterable[Any] | None
     loss: Loss | None
     example_inputs: Any = None
+    peers: Peers | None = None
+    """The ranks that prune this model together."""

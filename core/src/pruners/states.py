@@ -35,14 +35,23 @@ class State:
     history: tuple[Record, ...] = ()
     """What the user recorded; states from before there was such a thing have none."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return numbers, text, lists and dicts; masks are packed bits in base64."""
-        return {
+    def to_json(
+        self, layout: Mapping[str, Any] | None = None, shapes: Mapping[str, tuple[int, ...]] | None = None
+    ) -> dict[str, Any]:
+        """
+        Return numbers, text, lists and dicts; masks are packed bits in base64.
+
+        `layout` says how layers lie on several ranks. With `shapes`, those of whole layers, the masks are
+        left out.
+        """
+        lying = {} if layout is None else {"layout": dict(layout)}
+        return lying | {
             "format": FORMAT,
             "time": self.time,
             "clock": self.clock,
             "layers": {
-                name: {"shape": list(mask.shape), "mask": _pack(mask), "plan": self.plans.get(name, "")}
+                name: _layer(mask, None if shapes is None else shapes[name])
+                | {"plan": self.plans.get(name, "")}
                 for name, mask in self.masks.items()
             },
             "prepared": [dict(each) for each in self.prepared],
@@ -53,9 +62,16 @@ class State:
         }
 
     @classmethod
-    def from_json(cls, state: Mapping[str, Any]) -> State:
+    def from_json(
+        cls,
+        state: Mapping[str, Any],
+        masks: Mapping[str, np.ndarray] | None = None,
+        layout: Mapping[str, Any] | None = None,
+    ) -> State:
         """
-        Return the state that `to_json` wrote.
+        Return the state that `to_json` wrote, its masks out of it or, where they were left out, given.
+
+        `layout` says how layers lie on several ranks now.
 
         Raises
         ------
@@ -76,7 +92,7 @@ class State:
             return cls(
                 time=int(state["time"]),
                 clock=state["clock"],
-                masks={name: _unpack(name, layer) for name, layer in state["layers"].items()},
+                masks=_own(state, layout) if masks is None else _given(state, masks),
                 plans={name: str(layer["plan"]) for name, layer in state["layers"].items()},
                 prepared=tuple({n: float(v) for n, v in each.items()} for each in state["prepared"]),
                 initial=None
@@ -111,6 +127,39 @@ class State:
                     f"layer {name!r} was saved under other rules. Saved: {saved or 'keep zeros'}. "
                     f"Now: {now or 'keep zeros'}. Attach with the saved rules to resume."
                 )
+
+
+def _layer(mask: np.ndarray, shape: tuple[int, ...] | None) -> dict[str, Any]:
+    if shape is not None:
+        return {"shape": list(shape)}
+    return {"shape": list(mask.shape), "mask": _pack(mask)}
+
+
+def _own(state: Mapping[str, Any], layout: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
+    """Return the masks that a state holds, of the pieces that are here now."""
+    if state.get("layout") != layout:
+        raise StateError(
+            f"the state was saved {_lying(state.get('layout'))}, and this session runs {_lying(layout)}; "
+            "pruners_torch.checkpoint cuts masks anew, with torch.distributed.checkpoint"
+        )
+    return {name: _unpack(name, layer) for name, layer in state["layers"].items()}
+
+
+def _lying(layout: Mapping[str, Any] | None) -> str:
+    if layout is None:
+        return "with whole layers"
+    return f"on rank {layout['rank']} of {layout['ranks']} that hold layers in pieces"
+
+
+def _given(state: Mapping[str, Any], masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return masks that were read apart from a state, of the layers that it names."""
+    for name in [*state["layers"], *masks]:
+        if name not in masks or name not in state["layers"]:
+            where = "the masks" if name not in masks else "the state"
+            raise StateError(f"{where} lack layer {name!r}; give both parts of one session")
+        if masks[name].dtype != np.bool_:
+            raise StateError(f"the mask of layer {name!r} is {masks[name].dtype}; give a bool array")
+    return {name: np.array(masks[name]) for name in state["layers"]}
 
 
 def _pack(mask: np.ndarray) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..errors import OptionError
 from ..protocols import Box, OpenModel, Peers, Sharded, Shared
@@ -48,6 +49,15 @@ def among(opened: OpenModel, peers: Peers | None, name: str) -> Among | None:
             "before the model is sharded"
         )
     return Among(tuple(opened.layers[name].shape), tuple(boxes[name]), peers)
+
+
+def layout_of(opened: OpenModel, peers: Peers | None, names: Sequence[str]) -> dict[str, Any] | None:
+    """Return how layers lie on the ranks as JSON values; None where all of them are whole."""
+    boxes = {name: each for name, each in boxes_of(opened).items() if name in names}
+    if not boxes or peers is None:
+        return None
+    pieces = {name: [[list(b.offset), list(b.shape)] for b in each] for name, each in boxes.items()}
+    return {"rank": peers.rank, "ranks": peers.size, "pieces": pieces}
 
 
 def piece_shape(opened: OpenModel, peers: Peers | None, name: str) -> tuple[int, ...]:
