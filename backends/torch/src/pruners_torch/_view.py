@@ -29,6 +29,10 @@ class ReadOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._names = {tensor.untyped_storage().data_ptr(): name for name, tensor in tensors.items()}
         self._names.pop(0, None)  # tensors without memory
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # what keeps torch._dynamo away loads it first, which takes seconds
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Refuse writes to what is guarded, pass everything else on."""
         if func._schema.is_mutable:
