@@ -74,6 +74,20 @@ def shielded() -> Iterator[None]:
         shield.release()
 
 
+@contextmanager
+def taken_back() -> Iterator[list[Callable[[], object]]]:
+    """Run inside `shielded`; where an interrupt keeps the result from the caller, call what is listed."""
+    undo: list[Callable[[], object]] = []
+    try:
+        with shielded():
+            yield undo
+    except KeyboardInterrupt:
+        with shielded():
+            for each in reversed(undo):
+                each()
+        raise
+
+
 def whole(work: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Return a function that runs inside `shielded`."""
 

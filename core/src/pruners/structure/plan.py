@@ -51,3 +51,5 @@ class Removed:
     proof: Proof
     proving: float = 0.0
     """Seconds of the removal that went into the proof, where the backend tells them apart."""
+    undo: Callable[[], object] | None = None
+    """Takes back what a new model has changed elsewhere: optimizers, copies."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from ..surgery import optimizers
 from ..surgery.copies import copies_of, pieces_of
 from ..surgery.cutting import cut
 from ..surgery.tensors import pieces
+from ..surgery.undo import Snapshot
 from ..tracing.running import plainly
 from . import modes
 from .exporting import Exported
@@ -63,11 +64,16 @@ class GraphRemoval:
         with plainly():
             proof = proving.run()
         smaller.train(self.module.training)
-        for owner in owners:
-            cut(owner, pieces_of(self.module, pieces(self._own(), self.module), owner), self.plan)
-        optimizers.tell(self._rebind(used, smaller))
+        undo = _undoing(owners, used)
+        try:
+            for owner in owners:
+                cut(owner, pieces_of(self.module, pieces(self._own(), self.module), owner), self.plan)
+            optimizers.tell(self._rebind(used, smaller))
+        except BaseException:
+            undo()
+            raise
         history.replace(smaller, history.kept_of(self.module))
-        return Removed(smaller, proof, proving.stages.seconds["proof"])
+        return Removed(smaller, proof, proving.stages.seconds["proof"], undo)
 
     def _routines(self) -> dict[str, Routine]:
         return routines_of(self.exported.model)
@@ -111,6 +117,19 @@ class GraphRemoval:
             optimizer.state.clear()
             optimizer.state.update(state)
         return cleared
+
+
+def _undoing(owners: Sequence[Any], used: Sequence[torch.optim.Optimizer]) -> Callable[[], None]:
+    """Return what gives copies and optimizers back what they hold now."""
+    before = Snapshot(owners, used)
+    groups = [(group, list(group["params"])) for optimizer in used for group in optimizer.param_groups]
+
+    def undo() -> None:
+        for group, parameters in groups:
+            group["params"][:] = parameters
+        before.restore()
+
+    return undo
 
 
 def _cloned(held: Held) -> Held:
