@@ -18,7 +18,7 @@ pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 OPTIONS = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-OPTIONS += ["--disable-component-update", "--disable-sync"]
+OPTIONS += ["--disable-component-update", "--disable-sync", "--hide-scrollbars"]
 FRAME = """<!DOCTYPE html><title>not yet</title>
 <iframe style="width: 360px; height: 800px; border: 0" srcdoc="{page}"></iframe>
 <script>document.querySelector("iframe").addEventListener("load", (event) => {{
