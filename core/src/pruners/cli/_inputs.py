@@ -47,6 +47,6 @@ def _random(shapes: tuple[tuple[int, ...], ...], model: Any) -> tuple[Any, ...]:
 
     from ..registry import backend_for
 
-    ops = backend_for(model).open(model).view(()).ops
+    ops: Any = backend_for(model).open(model).view(()).ops
     draw = np.random.default_rng(0)
     return tuple(ops.asarray(draw.standard_normal(shape).astype(np.float32)) for shape in shapes)
