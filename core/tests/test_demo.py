@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gzip
+import json
 import subprocess
 import sys
 
@@ -81,6 +82,20 @@ def test_the_figure_is_an_image_worth_looking_at(told):
     assert image.shape[0] > 800
     assert image.shape[1] > 1200
     assert len(np.unique((image[::4, ::4, 0] * 255).astype(np.uint8))) > 30
+
+
+def test_the_report_has_both_networks_measured_and_the_accuracy_over_time(told):
+    folder, output, _ = told
+    sections = json.loads((folder / "report.json").read_text())["sections"]
+    dense, masked = sections["summary"]["models"]
+    assert (dense["name"], masked["name"]) == ("dense", "masked")
+    assert masked["nonzeros"] < 0.11 * dense["nonzeros"]
+    assert dense["latency"] and masked["latency"] and masked["file"] < dense["file"]
+    recorded = [record["metrics"]["accuracy"] for record in sections["history"]["records"]]
+    assert len(recorded) > 10 and f"{masked['accuracy']:.2%}" in output
+    assert {"layers", "masks", "sensitivity"} < set(sections)
+    assert "<svg" in (folder / "report.html").read_text()
+    assert "report.html" in output
 
 
 def test_the_caller_keeps_threads_and_random_state(told):

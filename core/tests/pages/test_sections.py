@@ -175,7 +175,7 @@ def test_a_large_mask_is_thinned_out_and_says_so(tmp_path):
     assert (drawn[:116] == 255).all() and (drawn[117:] == 0).all()
     assert 160 <= drawn[116, 0] <= 175  # two of three rows are kept
     assert "A cell is 3 by 2 weights, as strong as the fraction kept; 50.00% kept." in text
-    assert pixels(text, 1).shape == (32, 96)
+    assert pixels(text, 1).shape == (32, 128)
 
 
 def test_mask_numbers(tmp_path):

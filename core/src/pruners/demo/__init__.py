@@ -12,6 +12,7 @@ PACKAGES = {
     "torch": "torch",
     "sklearn": "scikit-learn",
     "matplotlib": "matplotlib",
+    "jinja2": "jinja2",
     "safetensors": "safetensors",
 }
 """Modules the demo imports, and the package each is in."""
@@ -36,7 +37,7 @@ def run_demo(
     epochs : int, default 10
         Passes over the 1347 training images, the same for both networks.
     output : path, default "demo-output"
-        Folder for the networks and the figure; made if it is not there.
+        Folder for the networks, the figure and the report; made if it is not there.
 
     Returns
     -------

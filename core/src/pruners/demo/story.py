@@ -13,6 +13,7 @@ from torch import Tensor
 from ..errors import SkippedLayer
 from .drawing import draw
 from .measuring import broken_file, broken_promises, race, write
+from .reporting import write_page
 from .stage import one_thread, open_console, print_promises, train_pairs
 from .summary import print_accuracy, print_files, print_latency, print_layers
 from .training import BATCH, Run, load_data, steps_of, train
@@ -34,10 +35,12 @@ def tell(*, seeds: int, epochs: int, output: Path) -> bool:
         training = partial(train, data, epochs=epochs)
         dense, pruned = train_pairs(training, seeds=seeds, steps=steps_of(data, epochs))
         broken = _measure(console, dense, pruned, data.test_images[:BATCH], output)
+        write_page(dense[0], pruned[0], data, output / "report.html")
     figure = output / "demo.png"
     draw(dense, pruned, figure)
     print_promises(console, CHECKED, broken)
     console.print(f"The figure is {figure}; the networks are beside it.", soft_wrap=True)
+    console.print(f"The report is {output / 'report.html'}, to be opened in a browser.", soft_wrap=True)
     console.print(f"{time.perf_counter() - started:.0f} seconds.")
     return not broken
 

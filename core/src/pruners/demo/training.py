@@ -116,7 +116,11 @@ def train(data: Digits, *, seed: int, epochs: int, pruned: bool, advance: Callab
             pruning.step()
         advance()
 
-    return Run(model, steps, learn(model, optimizer, data, steps, after_step), pruning)
+    def after_test(found: float) -> None:
+        if pruning is not None:
+            pruning.record(accuracy=found)
+
+    return Run(model, steps, learn(model, optimizer, data, steps, after_step, after_test), pruning)
 
 
 def sgd(model: nn.Module) -> torch.optim.Optimizer:
@@ -130,8 +134,13 @@ def learn(
     data: Digits,
     steps: int,
     after_step: Callable[[int], None],
+    after_test: Callable[[float], None] = lambda found: None,
 ) -> tuple[tuple[int, float], ...]:
-    """Train, call `after_step` with 1, 2, ... after each update, and return the accuracy on the way."""
+    """
+    Train and return the accuracy on the way.
+
+    `after_step` is called with 1, 2, ... after each update, `after_test` with each accuracy.
+    """
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=RATE, total_steps=steps)
     found = []
     for step, (images, labels) in enumerate(islice(_batches(data), steps), start=1):
@@ -144,6 +153,7 @@ def learn(
         rate.step()
         if step % max(1, steps // POINTS) == 0 or step == steps:
             found.append((step, accuracy(model, data)))
+            after_test(found[-1][1])
     return tuple(found)
 
 

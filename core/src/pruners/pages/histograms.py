@@ -44,19 +44,20 @@ def section(given: Given) -> Section | None:
         "layer": [each.name for each in found],
         "of": [each.what for each in found],
         "kept": [f"{sum(each.kept):,}" for each in found],
-        "pruned": [f"{sum(each.pruned):,}" for each in found],
+        "pruned": [f"{sum(each.pruned):,}" if each.cut is not None else None for each in found],
         "cut": [short(each.cut) for each in found],
         "pruned below the cut": [None if each.below is None else f"{each.below:.2%}" for each in found],
         "smallest": [short(each.edges[0]) for each in found],
         "largest": [short(each.edges[-1]) for each in found],
     }
     figures = tuple(_figure(index, each) for index, each in enumerate(found))
-    caption = "The cut, dashed: as many values lie below it as are pruned."
+    cut = any(each.cut is not None for each in found)
+    caption = "The cut, dashed: as many values lie below it as are pruned." if cut else ""
     return Section(
         name="scores",
         title="Scores and the cut",
         lines=list(_sentences(given, found)),
-        key=(Name("kept", 0), Name("pruned", 1)),
+        key=(Name("kept", 0), Name("pruned", 1)) if cut else (),
         blocks=[Block(figures=figures, table=table_of(caption, columns, ("layer", "of")))],
         data={"histograms": [_plain(each) for each in found]},
     )
@@ -153,6 +154,6 @@ def _figure(index: int, found: Histogram) -> Figure:
         axes.set_ylim(bottom=0)
         axes.set_xlabel("score" if found.what == "score" else "|w|")
 
-    cut = "" if found.cut is None else f", cut at {found.cut:.3g}"
-    label = f"{found.name}, {found.what}: {sum(found.kept):,} kept, {sum(found.pruned):,} pruned{cut}"
+    cut = "" if found.cut is None else f", {sum(found.pruned):,} pruned, cut at {found.cut:.3g}"
+    label = f"{found.name}, {found.what}: {sum(found.kept):,} kept{cut}"
     return Figure(markup=draw(f"scores{index}", label, (3.6, 2.0), paint), caption=f"{label}.")

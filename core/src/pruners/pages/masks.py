@@ -15,8 +15,8 @@ from .given import Given
 HOW = "give a model with zeros, or choose layers: layers=, --layers"
 ROWS, COLUMNS = 240, 640
 """Cells of the largest picture."""
-CORNER = (32, 96)
-"""Cells of the part shown weight by weight where the whole is not."""
+CORNER = (32, 128)
+"""Cells of the part shown larger where the whole has many more columns: two banks of 64, 32 groups of N:M."""
 
 
 def section(given: Given) -> Section | None:
@@ -64,13 +64,17 @@ def _pictures(name: str, mask: np.ndarray) -> tuple[Figure, ...]:
     kept = f"{mask.mean():.2%} kept"
     if block == (1, 1):
         label = f"Mask of {name}, {whole.shape[0]} rows by {whole.shape[1]} columns, {kept}"
-        return (_figure(whole, label, f"Every weight is a cell; {kept}."),)
-    label = f"Mask of {name}, fraction kept per cell, {kept}"
-    caption = f"A cell is {block[0]} by {block[1]} weights, as strong as the fraction kept; {kept}."
+        first = _figure(whole, label, f"Every weight is a cell; {kept}.")
+        if whole.shape[1] <= 2 * CORNER[1]:
+            return (first,)
+    else:
+        label = f"Mask of {name}, fraction kept per cell, {kept}"
+        caption = f"A cell is {block[0]} by {block[1]} weights, as strong as the fraction kept; {kept}."
+        first = _figure(shares(whole, *block), label, caption)
     corner = whole[: CORNER[0], : CORNER[1]]
     size = " by ".join(map(str, corner.shape))
     return (
-        _figure(shares(whole, *block), label, caption),
+        first,
         _figure(
             corner, f"Corner of the mask of {name}, {size} weights", f"Its first {size} weights, each a cell."
         ),

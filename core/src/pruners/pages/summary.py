@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import asdict, evolve, frozen
@@ -57,7 +57,7 @@ def _lines(given: Given) -> Iterable[Line]:
         with reading("measurement", "Measurement.to_dict()"):
             for line in _of_measurement(given.measurement):
                 lines[line.name] = _joined(lines.get(line.name), line)
-    return lines.values()
+    return sorted(lines.values(), key=lambda line: line.name != "dense")
 
 
 def _joined(counted: Line | None, measured: Line) -> Line:
@@ -194,9 +194,9 @@ def _measured(measurement: Values) -> list[Block]:
         "error": [short(row["error"], 2) for row in rows],
         "note": [str(row["note"]) or None for row in rows],
     }
-    machine = ", ".join(f"{key} {value}" for key, value in measurement["machine"].items())
+    machine = _listed(measurement["machine"])
     threads = f"Threads: {measurement['threads']}; rounds: {measurement['rounds']}."
-    blocks = [Block(title="Sizes", table=table_of("Of what was measured.", sizes, ("model",)))]
+    blocks = [Block(title="Sizes", table=table_of("", sizes, ("model",)))]
     if rows:
         caption = f"Measured in turn. {threads} On {machine}."
         blocks.append(
@@ -205,6 +205,17 @@ def _measured(measurement: Values) -> list[Block]:
             )
         )
     return blocks
+
+
+def _listed(facts: Values) -> str:
+    """Return facts in a row, those of a group behind its name."""
+    parts = []
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            parts += [f"{name} ({_listed(value)})"] if value else []
+        else:
+            parts.append(f"{name} {value}")
+    return ", ".join(parts)
 
 
 def _spread(row: Values) -> str | None:
