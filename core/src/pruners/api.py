@@ -10,13 +10,13 @@ import numpy as np
 from .errors import OptionError, RuleError
 from .interrupts import whole
 from .opening import open_model
-from .plans import make_plans, warn_skipped
+from .plans import describe, make_plans, warn_skipped
 from .protocols import Loss, OpenModel, Pattern, Pruner, Scaled
 from .registry import backend_for
 from .rules import Match, Rule, assign
 from .scoring import Scorer, as_pruner
 from .selection import Scope
-from .sharding.agreeing import agreed
+from .sharding.agreeing import agreed, check_same_work
 from .sharding.ranks import piece_peers
 
 
@@ -249,7 +249,10 @@ def _one_shot(
     found: dict[str, np.ndarray] = {}
     with agreed(piece_peers(opened)) as peers:
         given: Any = {"data": data, "loss": loss, "example_inputs": example_inputs, "peers": peers}
-        for plan in make_plans(rules, opened, **given):
+        plans = make_plans(rules, opened, **given)
+        if peers is not None:
+            check_same_work(peers, END, describe(plans))
+        for plan in plans:
             selection = plan.select(opened, END, **given)
             warn_skipped(selection.skipped)
             found.update(selection.masks)

@@ -11,10 +11,10 @@ from .errors import NeedsData, OptionError, RuleError
 from .host import count_zeros
 from .interrupts import taken_back
 from .opening import open_model
-from .plans import Plan, make_plans, select_due
+from .plans import Plan, describe, make_plans, select_due
 from .protocols import Loss, OpenModel, Peers
 from .session import Inputs, Pruning
-from .sharding.agreeing import agreed, check_same_masks
+from .sharding.agreeing import agreed, check_same_masks, check_same_work
 from .sharding.counting import counted
 from .sharding.ranks import boxes_of, peers_at, piece_shape
 
@@ -96,6 +96,8 @@ def attach(
         # Everything that can go wrong does so before the keeper touches model or optimizer.
         with agreed(given.peers) as peers:
             plans, masks = _planned(opened, given, rules, keep, restore, peers)
+            if peers is not None:
+                check_same_work(peers, 0, dict.fromkeys(masks, "") | describe(plans))
             selection = select_due(
                 opened,
                 plans,
@@ -109,7 +111,7 @@ def attach(
             )
             if peers is not None:
                 first = masks if selection is None else masks | selection.masks
-                check_same_masks(peers, 0, first, boxes_of(opened))
+                check_same_masks(peers, first, boxes_of(opened))
             keeper = opened.keeper(masks, optimizer=optimizer, gradients=mask_gradients)
         pruning = Pruning(opened, plans, keeper, masks, given)
         try:

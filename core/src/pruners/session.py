@@ -17,7 +17,7 @@ from .protocols import Keeper, Loss, OpenModel, Peers
 from .records import Record, checked
 from .reports import Report, session_report
 from .selection import Selection
-from .sharding.agreeing import agreed, check_same_masks
+from .sharding.agreeing import agreed, check_same_masks, check_same_work
 from .sharding.counting import counted
 from .sharding.ranks import boxes_of, layout_of
 from .states import Clock, State
@@ -264,7 +264,8 @@ class Pruning:
             saved = read()
             plans = self._resumed(saved)
             if peers is not None:
-                check_same_masks(peers, saved.time, saved.masks, boxes_of(self._opened))
+                check_same_work(peers, saved.time, saved.plans)
+                check_same_masks(peers, saved.masks, boxes_of(self._opened))
         keeper.update(saved.masks, clear=False)
         self._plans = plans
         self._masks = dict(saved.masks)
@@ -312,6 +313,8 @@ class Pruning:
             self.take(time, None)
             return
         with agreed(given.peers) as peers:
+            if peers is not None:
+                check_same_work(peers, time, describe(self._plans))
             selection = select_due(
                 self._opened,
                 self._plans,
@@ -324,7 +327,7 @@ class Pruning:
                 peers=peers,
             )
             if peers is not None and selection is not None:
-                check_same_masks(peers, time, selection.masks, boxes_of(self._opened))
+                check_same_masks(peers, selection.masks, boxes_of(self._opened))
         self.take(time, selection)
 
     def take(self, time: int, selection: Selection | None) -> None:

@@ -2,11 +2,11 @@
 
 import numpy as np
 from hypothesis import strategies as st
+from pruners_conformance.ranks import on_ranks
 
 from pruners.protocols import Box
 from pruners.selection import Ranking
 from pruners.sharding.boxes import Among, everything, slices
-from pruners_conformance.ranks import on_ranks
 
 
 def along(shape, axis, cuts):

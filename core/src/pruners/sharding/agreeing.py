@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
@@ -14,6 +16,7 @@ from ..protocols.ranks import Box, Peers
 
 _SUM, _GATHER, _EXCHANGE, _END = range(1, 5)
 _DIGEST = 8
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 @define(eq=False)
@@ -122,29 +125,33 @@ def agreed(peers: Peers | None) -> Iterator[Together | None]:
         raise
 
 
-def check_same_masks(
-    peers: Peers,
-    time: int,
-    masks: Mapping[str, np.ndarray],
-    boxes: Mapping[str, Sequence[Box]],
-) -> None:
-    """
-    Raise `pruners.RankError` unless ranks that hold copies of a piece have computed the same mask for it.
+def check_same_work(peers: Peers, time: int, plans: Mapping[str, str]) -> None:
+    """Raise `pruners.RankError` unless all ranks are at the same `time` and prune the same by the same rules.
 
-    They must be at the same `time`, too.
+    `plans` says in words what each layer's rule is; where something lies in memory is no matter.
     """
-    mine = [time.to_bytes(_DIGEST, "little"), *(_digest(name, mask) for name, mask in masks.items())]
+    words = _ADDRESS.sub("", json.dumps(list(plans.items())))
+    mine = [time.to_bytes(_DIGEST, "little"), _digest(words.encode())]
     told = peers.gather(np.frombuffer(b"".join(mine), np.uint8).copy())
-    if any(each.size != told[0].size for each in told):
-        raise RankError("ranks computed masks of different layers; give every rank the same rules")
-    rows = np.stack([each.reshape(-1, _DIGEST) for each in told])
-    if (rows[:, 0] != rows[0, 0]).any():
-        times = ", ".join(str(int.from_bytes(each.tobytes(), "little")) for each in rows[:, 0])
-        raise RankError(f"ranks are at different times: {times}; call step() or epoch() on all of them alike")
-    for index, name in enumerate(masks, start=1):
-        pieces = boxes.get(name, [None] * peers.size)
+    times = [int.from_bytes(each[:_DIGEST].tobytes(), "little") for each in told]
+    if len(set(times)) > 1:
+        shown = ", ".join(map(str, times))
+        raise RankError(f"ranks are at different times: {shown}; call step() or epoch() on all of them alike")
+    if any(not np.array_equal(each, told[0]) for each in told):
+        raise RankError("ranks prune by different rules, or different layers; give all of them the same")
+
+
+def check_same_masks(
+    peers: Peers, masks: Mapping[str, np.ndarray], boxes: Mapping[str, Sequence[Box]]
+) -> None:
+    """Raise `pruners.RankError` unless ranks that hold copies of a piece have the same mask for it."""
+    mine = [_digest(f"{mask.shape}".encode(), np.packbits(mask).tobytes()) for mask in masks.values()]
+    told = np.stack(peers.gather(np.frombuffer(b"".join(mine), np.uint8).copy()))
+    rows = told.reshape(peers.size, len(masks), _DIGEST)
+    for index, name in enumerate(masks):
+        pieces = list(boxes.get(name, [None] * peers.size))
         for rank, box in enumerate(pieces):
-            first = list(pieces).index(box)
+            first = pieces.index(box)
             if (rows[rank, index] != rows[first, index]).any():
                 raise RankError(
                     f"ranks computed different masks; the first layer that differs is {name!r}, on ranks "
@@ -153,7 +160,8 @@ def check_same_masks(
                 )
 
 
-def _digest(name: str, mask: np.ndarray) -> bytes:
-    digest = hashlib.blake2b(f"{name} {mask.shape}".encode(), digest_size=_DIGEST)
-    digest.update(np.packbits(mask).tobytes())
+def _digest(*parts: bytes) -> bytes:
+    digest = hashlib.blake2b(digest_size=_DIGEST)
+    for part in parts:
+        digest.update(part)
     return digest.digest()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from attrs import define, field, frozen
 
+from ..errors import RankError
 from ..protocols.ranks import Peers
 
 _FEW = 8
@@ -73,6 +74,8 @@ def find(peers: Peers, digits: Digits, bits: int, rank: int) -> Place:
         counts = peers.sum(digits.count(value, left, width))
         upto = np.cumsum(counts)
         digit = int(np.searchsorted(upto, rank - below))
+        if digit == upto.size:
+            raise RankError("ranks look for different places in one order; give all of them the same rules")
         equal = int(counts[digit])
         below += int(upto[digit]) - equal
         value = value << width | digit
