@@ -98,7 +98,7 @@ class Work:
         tolerance = self._tolerance(expected[0], rounded)
         if not worst.error <= tolerance:
             raise ExportError(
-                f"the export does not compute what the model does: in {name}, {worst.worst} differs by "
+                f"the export does not compute what the model does: in {name}, {worst.worst}, differs by "
                 f"{worst.error:.1e} of its largest number (tolerance {tolerance:.0e}); nothing was written"
             )
         agreement, examples = _agreement(expected, outputs) if rounded else (None, 0)

@@ -72,7 +72,7 @@ class Ran:
         if gain > 0:
             return f"{1 + gain:.2f} times as fast as the dense export in {self.title} here: {times}."
         slower = "slower, " if gain < 0 else ""
-        return f"No faster here: in {self.title} {slower}{times}."
+        return f"No faster here in {self.title}: {slower}{times}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON types."""

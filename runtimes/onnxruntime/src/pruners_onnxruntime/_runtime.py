@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -63,7 +64,7 @@ class OnnxRuntime:
         try:
             session = onnxruntime.InferenceSession(fspath(model), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its types have no base of their own
-            raise ExportError(f"ONNX Runtime cannot open {fspath(model)!r}: {_line(error)}") from error
+            raise ExportError(f"ONNX Runtime cannot open {Path(model).name!r}: {_line(error)}") from error
         return Session(session, tuple(each.name for each in session.get_inputs()))
 
     def describe(self) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,9 @@ def opened(model: str | PathLike[str], threads: int, settings: Mapping[str, Any]
         core = openvino.Core()
         found = core.read_model(fspath(model))
     except Exception as error:
-        raise ExportError(f"OpenVINO cannot open {fspath(model)!r}: {line(error)}") from error
+        raise ExportError(f"OpenVINO cannot open {Path(model).name!r}: {line(error)}") from error
+    if any(each.element_type == openvino.Type.bf16 for each in (*found.inputs, *found.outputs)):
+        raise ExportError("OpenVINO exchanges no bfloat16 with NumPy: export the model in float32 or float16")
     return Compiled(
         core,
         found,

@@ -6,6 +6,7 @@ import copy
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -48,7 +49,7 @@ class TorchExport:
                 program = torch.export.load(fspath(model))
                 module = program.module()
         except Exception as error:
-            raise ExportError(f"PyTorch cannot open {fspath(model)!r}: {_line(error)}") from error
+            raise ExportError(f"PyTorch cannot open {Path(model).name!r}: {_line(error)}") from error
         leaves, structure = tree_flatten(program.example_inputs)
 
         def call(tensors: Sequence[Tensor]) -> Any:

@@ -85,7 +85,8 @@ def _inputs(program: ExportedProgram) -> dict[str, Sequence[int | torch.SymInt]]
 
 
 def _varies(program: ExportedProgram) -> bool:
-    return any(not isinstance(length, int) for shape in _inputs(program).values() for length in shape)
+    lengths = [length for shape in _inputs(program).values() for length in shape]
+    return any(isinstance(each, torch.SymInt) and not each.node.expr.is_number for each in lengths)
 
 
 def _fixed(program: ExportedProgram) -> str:

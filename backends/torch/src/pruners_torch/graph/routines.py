@@ -116,7 +116,7 @@ class Routine:
         if not isinstance(value, Tensor):
             raise OptionError(f"input {leaf.name!r} is a {type(value).__name__}; it must be a tensor")
         fits = len(value.shape) == len(leaf.lengths) and all(
-            length == wanted if isinstance(wanted, int) else self._varies(wanted, int(length), known)
+            length == wanted if isinstance(wanted, int) else self._varies(wanted, length, known)
             for length, wanted in zip(value.shape, leaf.lengths, strict=True)
         )
         if not fits:
