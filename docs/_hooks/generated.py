@@ -1,4 +1,4 @@
-"""Put what is generated in place of marks: ``<!-- facts: NAME -->``, ``plugins``, ``conformance``."""
+"""Put what is generated in place of marks: ``<!-- facts: NAME -->``, ``plugins``, and others."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+import benchmarked
 import conformance
 import facts
 
-_MARK = re.compile(r"^<!-- (?:facts: (?P<plugin>[a-z-]+)|(?P<what>plugins|conformance)) -->$", re.MULTILINE)
+_MARK = re.compile(
+    r"^<!-- (?:facts: (?P<plugin>[a-z-]+)|(?P<what>plugins|conformance|benchmarks)) -->$", re.MULTILINE
+)
 
 
 def fill(markdown: str) -> str:
@@ -22,6 +25,8 @@ def fill(markdown: str) -> str:
 def _generated(mark: re.Match[str]) -> str:
     if mark["plugin"]:
         return facts.facts(mark["plugin"], conformance.read())
+    if mark["what"] == "benchmarks":
+        return benchmarked.page()
     return facts.index() if mark["what"] == "plugins" else conformance.page(conformance.read())
 
 
