@@ -29,11 +29,11 @@ class Digits:
     """
     Counts the digits of one rank's integers, which it sees run by run.
 
-    `runs` yields them anew at each call, as arrays of unsigned or non-negative integers. Once few are
-    left they are listed and not looked for again.
+    ``runs(low, high)`` yields anew at each call arrays of unsigned or non-negative integers, among them
+    all from `low` to below `high`. Once few are left they are listed and not looked for again.
     """
 
-    runs: Callable[[], Iterator[np.ndarray]]
+    runs: Callable[[int, int], Iterator[np.ndarray]]
     size: int
     _last: np.ndarray = field(factory=lambda: np.zeros(1, np.int64), init=False)
     _listed: np.ndarray | None = field(default=None, init=False)
@@ -43,11 +43,12 @@ class Digits:
         here = int(self._last[prefix % self._last.size])
         counts = np.zeros(1 << width, np.int64)
         if prefix == 0 and self._last.size == 1:
-            for run in self.runs():
+            for run in self.runs(0, 1 << left + width):
                 counts += np.bincount((run >> run.dtype.type(left)).astype(np.intp), minlength=counts.size)
         elif here:
             found = []
-            for run in self.runs() if self._listed is None else [self._listed]:
+            low = prefix << left + width
+            for run in self._runs(low, low + (1 << left + width)):
                 matching = run[(run >> run.dtype.type(left + width)) == run.dtype.type(prefix)]
                 digits = (matching >> run.dtype.type(left)).astype(np.intp) & (counts.size - 1)
                 counts += np.bincount(digits, minlength=counts.size)
@@ -57,6 +58,9 @@ class Digits:
                 self._listed = np.concatenate(found)
         self._last = counts
         return counts
+
+    def _runs(self, low: int, high: int) -> Iterator[np.ndarray]:
+        return self.runs(low, high) if self._listed is None else iter([self._listed])
 
     def here(self, digit: int) -> int:
         """Return how many of the integers counted last have this digit."""

@@ -32,6 +32,13 @@ class Piece:
             yield base, keys.reshape(-1), mask.reshape(-1)
             base += keys.size
 
+    def span(self, base: int, size: int, order: Order) -> tuple[int, int]:
+        """Return the first and the last index that a chunk can have."""
+        if not order.trivial or not size:
+            return self.start, self.start + self.among.size
+        ends = self.among.places(np.array([base, base + size - 1]))
+        return int(ends[0]) + self.start, int(ends[1]) + self.start
+
     def indices(self, positions: np.ndarray, order: Order) -> np.ndarray:
         """Return the indices in the pool of positions in memory order."""
         return self.among.places(order.flat_index(positions, self.part.scores.shape)) + self.start
@@ -71,7 +78,7 @@ def select_pieces(rankings: Sequence[Ranking], k: int, ties: Ties) -> list[np.nd
     else:
         counted = [piece for piece in pieces if piece.among.counted]
         size = sum(piece.part.size for piece in counted)
-        digits = Digits(lambda: _keys(counted, form), size)
+        digits = Digits(lambda low, high: _keys(counted, form), size)
         place = find(peers, digits, form.unsigned.itemsize * 8, k)
         first, value = first_of_equals(ties, k - place.below, place.equal)
         if 0 < first < place.equal:
@@ -106,11 +113,14 @@ def _last_index(pieces: Sequence[Piece], form: Form, peers: Peers, place: Place,
     """Return the index in the pool of the `first`-th of the equals."""
     key = form.unsigned.type(place.value)
 
-    def runs() -> Iterator[np.ndarray]:
+    def runs(low: int, high: int) -> Iterator[np.ndarray]:
         scratch = _scratch(pieces, form)
         for piece in pieces if place.here else ():
             order = Order.of(piece.part.scores)
             for base, keys, _ in piece.chunks(form, scratch):
+                start, stop = piece.span(base, keys.size, order)
+                if stop < low or start >= high:
+                    continue
                 equal = np.flatnonzero(keys == key)
                 if equal.size:
                     yield piece.indices(equal + base, order)
@@ -122,15 +132,19 @@ def _last_index(pieces: Sequence[Piece], form: Form, peers: Peers, place: Place,
 def _write(pieces: Sequence[Piece], form: Form, key: int, cut: tuple[int, bool] | None) -> None:
     """Write ``mask = keys >= key``; with a cut, of the equals only those up to its index, or after it."""
     scratch = _scratch(pieces, form)
+    n = sum(piece.among.size for piece in pieces)
     least = form.unsigned.type(key)
     for piece in pieces:
         order = Order.of(piece.part.scores)
         for base, keys, mask in piece.chunks(form, scratch):
-            if cut is None:
+            last, value = (n, True) if cut is None else cut
+            start, stop = piece.span(base, keys.size, order)
+            if (stop <= last) if value else (start > last):
                 np.greater_equal(keys, least, out=mask)
                 continue
-            last, value = cut
             np.greater(keys, least, out=mask)
+            if (start > last) if value else (stop <= last):
+                continue
             equal = np.flatnonzero(keys == least)
             if equal.size:
                 is_first = piece.indices(equal + base, order) <= last
