@@ -23,15 +23,18 @@ EXAMPLES = sorted(
     path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/examples/*/pyproject.toml")
 )
 BACKENDS = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("backends/*/pyproject.toml"))
+RUNTIMES = sorted(path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("runtimes/*/pyproject.toml"))
 REFERENCE = "backends/numpy"
-WITH_TORCH = ["core/src/pruners/removing.py"]  # its example needs PyTorch
+WITH_TORCH = [
+    f"core/src/pruners/{name}.py" for name in ("exporting", "measuring/call", "removing")
+]  # their examples need it
 TORCH = "backends/torch"
 CALLBACKS = [f"{TORCH}/src/pruners_torch/{name}.py" for name in ("lightning", "transformers")]
 MXNET = "backends/mxnet"
 CONFORMANCE = "tests/conformance"
 RESULTS = "build/conformance"  # what came of every check, a file for each framework
 WITH_DEMO = "core[demo]"
-PACKAGES = ["core", *PLUGINS, *BACKENDS, CONFORMANCE]
+PACKAGES = ["core", *PLUGINS, *BACKENDS, *RUNTIMES, CONFORMANCE]
 ALGORITHMS = ["core", *PLUGINS, REFERENCE, CONFORMANCE]
 SOURCES = [f"{package}/src" for package in [*PACKAGES, *EXAMPLES]]
 TESTS = {
@@ -218,6 +221,14 @@ def callbacks(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11", tags=["test"])
+def runtimes(session: nox.Session) -> None:
+    """Exported files in the runtimes they are deployed to: ONNX Runtime, OpenVINO, torch.export."""
+    install(session, ["core", *PLUGINS, f"{TORCH}[onnx]", *RUNTIMES])
+    pytest(session, "tests/runtimes", *tests_of(RUNTIMES))
+    pytest(session, "--doctest-modules", *[f"{each}/src" for each in RUNTIMES])
+
+
+@nox.session(python="3.11", tags=["test"])
 def oldest(session: nox.Session) -> None:
     """Core, algorithms and the reference backend on the oldest libraries they promise to run on."""
     pins = {name: pin for package in ALGORITHMS for name, pin in lowest(package).items()}
@@ -281,7 +292,7 @@ def wheels_mxnet(session: nox.Session) -> None:
 @nox.session(python="3.11", tags=["test"])
 def docs(session: nox.Session) -> None:
     """Build the site without a warning, run every example in it, check every public docstring."""
-    packages = [f"{TORCH}[lightning,transformers]" if each == TORCH else each for each in TOGETHER[1:]]
+    packages = [f"{TORCH}[lightning,onnx,transformers]" if each == TORCH else each for each in TOGETHER[1:]]
     install(session, [WITH_DEMO, *packages], *DOCS)
     quiet = {"NO_MKDOCS_2_WARNING": "1"}  # an announcement of the theme's, not about this site
     session.run("mkdocs", "build", "--strict", env=quiet)

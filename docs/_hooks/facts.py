@@ -169,7 +169,7 @@ def index() -> str:
     """Return a table of all plugins for each kind."""
     groups: dict[str, list[pruners.Plugin]] = {title: [] for title in TITLES}
     for kind, name in PACKAGES:
-        if kind != "backend":
+        if kind not in ("backend", "runtime"):
             plugin = pruners.installed().find(kind, name)
             of = f" of {load(plugin)().unit}s" if kind == "pruner" else ""
             groups[f"{kind.capitalize()}s{of}"].append(plugin)

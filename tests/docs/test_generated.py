@@ -15,7 +15,7 @@ from pruners.known import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 HOOKS = ROOT / "docs/_hooks"
-ALGORITHMS = [(kind, name) for kind, name in PACKAGES if kind != "backend"]
+ALGORITHMS = [(kind, name) for kind, name in PACKAGES if kind not in ("backend", "runtime")]
 FRAMEWORKS = ["numpy", "mxnet", "torch"]
 
 

@@ -20,13 +20,15 @@ FOLDERS = sorted(
         "core/pyproject.toml",
         "plugins/*/pyproject.toml",
         "backends/*/pyproject.toml",
+        "runtimes/*/pyproject.toml",
         "tests/conformance/pyproject.toml",
     )
     for path in ROOT.glob(pattern)
 )
 PLUGINS = [folder for folder in FOLDERS if folder.parent.name == "plugins"]
 BACKENDS = [folder for folder in FOLDERS if folder.parent.name == "backends"]
-PARTS = [*PLUGINS, *BACKENDS]
+RUNTIMES = [folder for folder in FOLDERS if folder.parent.name == "runtimes"]
+PARTS = [*PLUGINS, *BACKENDS, *RUNTIMES]
 
 
 def ident(folder: Path) -> str:
@@ -44,10 +46,11 @@ each_part = pytest.mark.parametrize("folder", PARTS, ids=ident)
 def test_there_are_packages_to_check():
     assert len(PLUGINS) >= 12
     assert {folder.name for folder in BACKENDS} >= {"mxnet", "numpy", "torch"}
+    assert {folder.name for folder in RUNTIMES} >= {"onnxruntime", "openvino"}
 
 
 def test_no_folder_is_forgotten():
-    for parent in ("plugins", "backends"):
+    for parent in ("plugins", "backends", "runtimes"):
         folders = {path for path in (ROOT / parent).iterdir() if path.is_dir()}
         assert folders == {folder for folder in PARTS if folder.parent.name == parent}
 
@@ -77,7 +80,7 @@ def test_entry_point_names_the_module(folder):
     assert project(folder)["entry-points"]["pruners"] == {folder.name: module}
 
 
-@pytest.mark.parametrize("folder", PLUGINS, ids=ident)
+@pytest.mark.parametrize("folder", [*PLUGINS, *RUNTIMES], ids=ident)
 def test_a_plugin_names_no_framework(folder):
     for source in (folder / "src").rglob("*.py"):
         assert not re.search(r"\b(torch|mxnet|tensorflow|jax)\b", source.read_text()), source
@@ -108,6 +111,13 @@ def test_each_backend_is_an_extra_with_the_algorithms(folder):
     extra = project(ROOT / "core")["optional-dependencies"][folder.name]
     assert "pruners[algorithms]" in extra
     assert any(requirement.startswith(f"pruners-{folder.name}>=") for requirement in extra)
+
+
+@pytest.mark.parametrize("folder", RUNTIMES, ids=ident)
+def test_each_runtime_is_in_an_extra(folder):
+    extras = project(ROOT / "core")["optional-dependencies"]
+    requirements = [each for extra in extras.values() for each in extra]
+    assert any(each.startswith(f"{project(folder)['name']}>=") for each in requirements)
 
 
 def tracked_files():

@@ -15,7 +15,7 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-PUBLISHED = ("core", "plugins/*", "backends/*", "tests/conformance")
+PUBLISHED = ("core", "plugins/*", "backends/*", "runtimes/*", "tests/conformance")
 ASKS = ("docs/examples/*", "docs/tutorial/*")
 """Packages with versions of their own, that ask for these."""
 
