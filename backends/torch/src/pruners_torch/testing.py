@@ -34,6 +34,24 @@ def model_from_arrays(arrays: Mapping[str, np.ndarray]) -> nn.Module:
     return model
 
 
+def network() -> tuple[nn.Module, torch.Tensor]:
+    """Return a small network that runs, in evaluation mode, and a batch of two for it."""
+    layers = [
+        nn.Conv2d(3, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(32 * 5 * 5, 64),
+        nn.Linear(64, 3),
+    ]
+    model = nn.Sequential(*layers).eval()
+    draw = np.random.default_rng(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            shape = tuple(parameter.shape)
+            parameter.copy_(to_tensor(draw.normal(0, 0.1, shape).astype(np.float32)))
+    return model, to_tensor(draw.normal(size=(2, 3, 5, 5)).astype(np.float32))
+
+
 def parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """Return every parameter under every name it has."""
     return dict(model.named_parameters(remove_duplicate=False))

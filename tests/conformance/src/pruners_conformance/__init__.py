@@ -11,8 +11,14 @@ import pytest
 pytest.register_assert_rewrite("pruners_conformance.checks")
 
 from .examining import Examination, examine  # noqa: E402
-from .example import Example  # noqa: E402
-from .marks import backend_checks, pattern_checks, pruner_checks, scheduler_checks  # noqa: E402
+from .example import Example, RuntimeExample  # noqa: E402
+from .marks import (  # noqa: E402
+    backend_checks,
+    pattern_checks,
+    pruner_checks,
+    runtime_checks,
+    scheduler_checks,
+)
 from .outcome import NotApplicable, Record  # noqa: E402
 from .runner import run  # noqa: E402
 
@@ -23,10 +29,12 @@ __all__ = [
     "Example",
     "NotApplicable",
     "Record",
+    "RuntimeExample",
     "backend_checks",
     "examine",
     "pattern_checks",
     "pruner_checks",
     "run",
+    "runtime_checks",
     "scheduler_checks",
 ]

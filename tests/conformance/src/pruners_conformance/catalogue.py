@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .checks import backend, keeper, pattern, pruner, scheduler, shared
+from .checks import backend, keeper, pattern, pruner, runtime, scheduler, shared
 from .outcome import Check
 from .subject import Kind
 
@@ -14,6 +14,7 @@ CHECKS: dict[Kind, tuple[Check, ...]] = {
     "schedule": (*NAMED, shared.check_the_docstring_is_complete, *scheduler.CHECKS),
     "pattern": (*NAMED, shared.check_the_docstring_is_complete, *pattern.CHECKS),
     "backend": (*NAMED, *backend.CHECKS, *keeper.CHECKS),
+    "runtime": (*NAMED, *runtime.CHECKS),
 }
 
 

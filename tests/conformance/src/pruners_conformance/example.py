@@ -1,8 +1,9 @@
-"""One worked example: what goes in, and the mask that must come out."""
+"""One worked example: what goes in, and the mask or the outputs that must come out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
@@ -73,3 +74,30 @@ class Example:
     activated: Arrays = field(factory=dict, kw_only=True)
     consumers: Arrays = field(factory=dict, kw_only=True)
     scales: Arrays = field(factory=dict, kw_only=True)
+
+
+@frozen
+class RuntimeExample:
+    """
+    One model for a runtime, and what it gives.
+
+    Parameters
+    ----------
+    make : callable
+        ``make(path)`` writes the model's file in the runtime's format to `path`, or returns the live
+        model where the runtime opens live ones.
+    inputs : sequence of array_like
+        What the model is called with, in order.
+    outputs : sequence of array_like
+        What it gives, in order.
+
+    Examples
+    --------
+    >>> double = RuntimeExample(lambda path: path.write_text("y = 2 x"), [[1.0, 3.0]], [[2.0, 6.0]])
+    >>> double.outputs
+    [[2.0, 6.0]]
+    """
+
+    make: Callable[[Path], Any]
+    inputs: Sequence[Any]
+    outputs: Sequence[Any]

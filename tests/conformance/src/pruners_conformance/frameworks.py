@@ -63,6 +63,12 @@ def lister(spec: BackendSpec) -> Parameters:
     return getattr(_testing(spec), "parameters", dict)
 
 
+def network(spec: BackendSpec) -> Callable[[], tuple[Any, Any]] | None:
+    """Return what makes a small network that runs, with inputs; None where the package has none."""
+    found: Callable[[], tuple[Any, Any]] | None = getattr(_testing(spec), "network", None)
+    return found
+
+
 def _testing(spec: BackendSpec) -> Any:
     """Return the module `testing` of a backend's package, or None."""
     module = home(spec.factory).partition(".")[0] + ".testing"

@@ -9,10 +9,10 @@ import pytest
 from attrs import frozen
 
 from .catalogue import checks_for
-from .example import Example
+from .example import Example, RuntimeExample
 from .outcome import Check, agree, attempt
 from .recording import note
-from .subject import BackendCase, Case, Make, PatternCase, PrunerCase, SchedulerCase, Subject
+from .subject import BackendCase, Case, Make, PatternCase, PrunerCase, RuntimeCase, SchedulerCase, Subject
 
 Failures = Mapping[str, str] | None
 
@@ -214,5 +214,53 @@ def backend_checks(
     """
     case = BackendCase(
         subject=Subject("backend", plugin), make_model=make_model, parameters=parameters, models=tuple(models)
+    )
+    return _parametrise(case, expected_failures)
+
+
+def runtime_checks(
+    plugin: str | Make,
+    *,
+    examples: Iterable[RuntimeExample] = (),
+    tolerance: float | None = None,
+    expected_failures: Failures = None,
+    **options: Any,
+) -> pytest.MarkDecorator:
+    """
+    Run the decorated test once per promise that a runtime makes.
+
+    Parameters
+    ----------
+    plugin : str or callable
+        Name of an installed runtime, or what makes one.
+    examples : iterable of RuntimeExample, optional
+        Models with what they give; by default small networks of the installed backends that have the
+        runtime's format.
+    tolerance : float, optional
+        Largest difference of outputs, over the largest output; by default 1e-3, and 5e-2 of a runtime
+        that converts.
+    expected_failures : {check name: reason}, optional
+        Checks that are known to fail. One that passes is an error.
+    **options
+        The runtime's options.
+
+    Returns
+    -------
+    MarkDecorator
+        For a test function with one argument, ``check``, which it calls.
+
+    Raises
+    ------
+    ValueError
+        If an expected failure names no check or gives no reason.
+
+    Examples
+    --------
+    >>> @runtime_checks("torch-export")
+    ... def test_torch_export(check):
+    ...     check()
+    """
+    case = RuntimeCase(
+        subject=Subject("runtime", plugin, options), examples=tuple(examples), tolerance=tolerance
     )
     return _parametrise(case, expected_failures)

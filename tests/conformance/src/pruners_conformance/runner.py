@@ -9,7 +9,18 @@ import pruners
 
 from .catalogue import checks_for
 from .outcome import Record, agree, attempt
-from .subject import KINDS, BackendCase, Case, Kind, Make, PatternCase, PrunerCase, SchedulerCase, Subject
+from .subject import (
+    KINDS,
+    BackendCase,
+    Case,
+    Kind,
+    Make,
+    PatternCase,
+    PrunerCase,
+    RuntimeCase,
+    SchedulerCase,
+    Subject,
+)
 
 
 def run(
@@ -28,16 +39,17 @@ def run(
     ----------
     plugin : str or callable
         Name of an installed plugin, or what makes one.
-    kind : {"pruner", "schedule", "pattern", "backend"}, optional
+    kind : {"pruner", "schedule", "pattern", "backend", "runtime"}, optional
         Needed for a callable, and for a name that several kinds have.
-    examples : iterable of Example, or {step: sparsity} for a schedule
+    examples : iterable of Example or RuntimeExample, or {step: sparsity} for a schedule
         Worked examples.
     expected_failures : {check name: reason}, optional
         Checks that are known to fail. One that passes is an error.
     options : mapping, optional
         The plugin's options.
     **models
-        For a backend: `make_model`, `parameters` and `models` of `backend_checks`.
+        For a backend: `make_model`, `parameters` and `models` of `backend_checks`; for a runtime
+        `tolerance` of `runtime_checks`.
 
     Returns
     -------
@@ -70,6 +82,8 @@ def case_of(subject: Subject, examples: Any, models: Mapping[str, Any]) -> Case:
     """Return a plugin under test with what its checks need."""
     if subject.kind == "backend":
         return BackendCase(subject=subject, **models)
+    if subject.kind == "runtime":
+        return RuntimeCase(subject=subject, examples=tuple(examples), **models)
     if subject.kind == "schedule":
         return SchedulerCase(subject=subject, examples=dict(examples))
     if subject.kind == "pattern":

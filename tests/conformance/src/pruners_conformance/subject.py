@@ -11,10 +11,10 @@ from attrs import field, frozen
 import pruners
 from pruners.specs import Spec, resolve
 
-from .example import Example
+from .example import Example, RuntimeExample
 
-Kind = Literal["pruner", "schedule", "pattern", "backend"]
-KINDS: tuple[Kind, ...] = ("pruner", "schedule", "pattern", "backend")
+Kind = Literal["pruner", "schedule", "pattern", "backend", "runtime"]
+KINDS: tuple[Kind, ...] = ("pruner", "schedule", "pattern", "backend", "runtime")
 Model = Any
 Make = Callable[..., Any]
 
@@ -56,7 +56,12 @@ class Subject:
             return self.documented()(**self.options)
         if self.kind == "backend":
             return self.documented()()
-        maker = {"pruner": pruners.pruner, "schedule": pruners.schedule, "pattern": pruners.pattern}
+        maker: dict[str, Make] = {
+            "pruner": pruners.pruner,
+            "schedule": pruners.schedule,
+            "pattern": pruners.pattern,
+            "runtime": pruners.runtime,
+        }
         return maker[self.kind](self.name, **self.options)
 
 
@@ -100,4 +105,19 @@ class BackendCase:
     models: tuple[Callable[[], Model], ...] = ()
 
 
-Case = PrunerCase | SchedulerCase | PatternCase | BackendCase
+@frozen(kw_only=True)
+class RuntimeCase:
+    """A runtime under test, with models of which it is known what they give."""
+
+    subject: Subject
+    examples: tuple[RuntimeExample, ...] = ()
+    tolerance: float | None = None
+
+    @property
+    def format(self) -> str | None:
+        """What its spec says that it opens; None where it was given as a factory."""
+        spec = self.subject.spec()
+        return spec.format if isinstance(spec, pruners.RuntimeSpec) else None
+
+
+Case = PrunerCase | SchedulerCase | PatternCase | BackendCase | RuntimeCase

@@ -9,7 +9,7 @@ import numpy as np
 
 import pruners
 
-from .good import Fours
+from .good import Cuttable, Fours
 
 
 class Undocumented(Fours):
@@ -134,6 +134,17 @@ class Wordless(Fours):
         return super().fours(shape)
 
 
+class Parity(Cuttable):
+    __doc__ = Cuttable.__doc__
+
+    def mask(self, ranking: Any, sparsity: float) -> np.ndarray:
+        grouped = ranking.values().reshape(self.fours(ranking.shape))
+        if ranking.shape[0] % 2 == 0:
+            return super().mask(ranking, sparsity)
+        last = np.argsort(np.argsort(grouped[:, :, ::-1], axis=2, kind="stable"), axis=2, kind="stable")
+        return (last[:, :, ::-1] >= self.count(sparsity)).reshape(ranking.shape)
+
+
 BAD = {
     "check_the_docstring_is_complete": Undocumented,
     "check_worked_examples": Striding,
@@ -148,4 +159,5 @@ BAD = {
     "check_the_larger_scores_are_kept": ByPosition,
     "check_the_asked_sparsity_is_reached": Relenting,
     "check_every_layer_is_masked_or_skipped_with_a_reason": Wordless,
+    "check_layers_can_be_cut_where_it_says": Parity,
 }

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from attrs import field, frozen
 
 from .good import Allocating, Channels, Smallest
 
@@ -163,6 +164,28 @@ class NumpyChannels(Channels):
         return {name: each if type(each) is np.ndarray else -each for name, each in found.items()}
 
 
+@frozen
+class ShortSighted(Smallest):
+    __doc__ = Smallest.__doc__
+    reach: str = field(default="weight", init=False)
+
+    def scores(self, view: Any) -> Mapping[str, Any]:
+        return {name: each / (1 + each.max(initial=0)) for name, each in _wide(super().scores(view))}
+
+
+@frozen
+class FarSighted(Channels):
+    __doc__ = Channels.__doc__
+    reach: str = field(default="channel", init=False)
+
+    def scores(self, view: Any) -> Mapping[str, Any]:
+        return {name: each / (1 + each.max(initial=0)) for name, each in _wide(super().scores(view))}
+
+
+def _wide(scores: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, each.astype(np.float64)) for name, each in scores.items()]
+
+
 BAD = {
     "check_the_docstring_is_complete": Undocumented,
     "check_worked_examples": Largest,
@@ -179,9 +202,11 @@ BAD = {
     "check_empty_and_single_weights_work": NoEmptiness,
     "check_every_precision_works": NoHalves,
     "check_masks_are_the_same_on_every_backend": NumpyOnly,
+    "check_a_declared_reach_is_true": ShortSighted,
 }
 
 BAD_CHANNELS = {
+    "check_a_declared_reach_is_true": FarSighted,
     "check_scores_match_the_weights": KeepsVolumes,
     "check_masks_are_the_same_on_every_backend": NumpyChannels,
 }

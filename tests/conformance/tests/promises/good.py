@@ -79,6 +79,12 @@ class Smallest:
 
 
 @frozen
+class Reaching(Smallest):
+    __doc__ = Smallest.__doc__
+    reach: Literal["weight"] = field(default="weight", init=False)
+
+
+@frozen
 class Allocating(Smallest):
     """
     Prune layers with even and odd rows at different rates.
@@ -131,6 +137,12 @@ class Channels(Smallest):
             )
             for name, w in view.weights.items()
         }
+
+
+@frozen
+class ReachingChannels(Channels):
+    __doc__ = Channels.__doc__
+    reach: Literal["channel"] = field(default="channel", init=False)
 
 
 @frozen
@@ -363,3 +375,23 @@ class Fours:
         zeros = (~mask).reshape(self.fours(mask.shape)).sum(axis=2)
         if zeros.max() > 2 or zeros.min() != zeros.max():
             raise pruners.PatternError(f"fours have {zeros.min()} to {zeros.max()} zeros")
+
+
+@frozen
+class Cuttable(Fours):
+    __doc__ = Fours.__doc__
+
+    def fours(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape as groups of four, or skip; a piece without rows is laid like any other."""
+        if len(shape) < 2 or shape[1] % 4 or not math.prod(shape[1:]):
+            raise pruners.SkipLayer(f"inputs of shape {shape} do not come in fours")
+        return (shape[0], shape[1] // 4, 4, *shape[2:])
+
+    def check(self, mask: np.ndarray) -> None:
+        """Raise unless every four has the same number of zeros, at most two."""
+        if mask.size:
+            super().check(mask)
+
+    def rows(self, shape: tuple[int, ...]) -> int:
+        """Return that a layer may be cut between any rows."""
+        return 1

@@ -28,6 +28,7 @@ from ..laying import (
 )
 from ..outcome import UNKNOWN_EXAMPLES, Check, NotApplicable
 from ..subject import PatternCase
+from .ranks import check_layers_can_be_cut_where_it_says
 
 EVEN = ((8, 8), (4, 64), (8, 64, 1, 1))
 """Shapes that groups of most sizes divide, so that no remainder is kept whole."""
@@ -280,4 +281,5 @@ CHECKS: tuple[Check, ...] = (
     check_the_larger_scores_are_kept,
     check_the_asked_sparsity_is_reached,
     check_every_layer_is_masked_or_skipped_with_a_reason,
+    check_layers_can_be_cut_where_it_says,
 )

@@ -14,6 +14,7 @@ from ..drawing import Arrays, for_every
 from ..outcome import UNKNOWN_EXAMPLES, Check, NotApplicable
 from ..subject import PrunerCase
 from ..synthetic import assert_reached, masks_of, plain, scores_of, shares_of, spread, view_of
+from .ranks import check_a_declared_reach_is_true
 
 SPARSITIES = (0.1, 0.25, 0.5, 0.8, 0.9)
 
@@ -298,6 +299,7 @@ CHECKS: tuple[Check, ...] = (
     check_empty_and_single_weights_work,
     check_every_precision_works,
     check_masks_are_the_same_on_every_backend,
+    check_a_declared_reach_is_true,
 )
 
 
