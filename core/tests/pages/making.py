@@ -123,3 +123,27 @@ MEASUREMENT = {
     ],
     "sentences": ["No faster here: small in onnx."],
 }
+
+EXPORTED = {
+    "path": "small <1>.onnx",
+    "to": "onnx",
+    "files": {"small <1>.onnx": 2000},
+    "bytes": 2000,
+    "dense_bytes": 7500,
+    "dense": "",
+    "ran": [
+        {
+            "runtime": "onnxruntime",
+            "error": 2e-7,
+            "dense": {"median": 2.0, "low": 1.9, "high": 2.1, "rounds": 9},
+            "latency": {"median": 1.98, "low": 1.9, "high": 2.1, "rounds": 9},
+            "gain": 0.0,
+        },
+        {"runtime": "openvino", "error": 3e-7, "dense": None, "latency": None, "gain": None},
+    ],
+    "threads": 1,
+    "rounds": 9,
+    "notes": [],
+    "machine": {},
+    "sentences": ["No faster here in ONNX Runtime."],
+}

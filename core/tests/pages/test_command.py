@@ -32,6 +32,7 @@ def files(tmp_path, monkeypatch):
     (tmp_path / "session.json").write_text(json.dumps(pruning.state_dict()))
     (tmp_path / "removal.json").write_text(json.dumps(making.REMOVAL))
     (tmp_path / "measured.json").write_text(json.dumps(making.MEASUREMENT))
+    (tmp_path / "e.json").write_text(json.dumps(making.EXPORTED))
     return tmp_path
 
 
@@ -47,16 +48,8 @@ def test_the_table_is_printed_and_the_page_written(files):
 
 def test_everything_can_come_from_files(files):
     given = ("--dense", "dense.npz", "--session", "session.json", "--sensitivity", "scan.json")
-    given += (
-        "--measurement",
-        "measured.json",
-        "--removal",
-        "removal.json",
-        "--layers",
-        "fc",
-        "--layers",
-        "conv",
-    )
+    given += ("--measurement", "measured.json", "--removal", "removal.json", "--exported", "e.json")
+    given += ("--layers", "fc", "--layers", "conv")
     result = run("pruned.npz", "--html", "report.html", "--json", *given)
     assert result.exit_code == 0, result.output
     assert json.loads(result.output)["weights"] == 1792

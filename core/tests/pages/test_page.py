@@ -32,6 +32,7 @@ def whole(tmp_path_factory):
         dense=dense,
         removal=making.REMOVAL,
         measurement=making.MEASUREMENT,
+        exported=making.EXPORTED,
         sensitivities=making.scan(dense),
         scores=pruners.scores(dense, "level"),
         title="All of it",
@@ -42,7 +43,7 @@ def whole(tmp_path_factory):
 
 def test_every_section_is_there_and_reached_from_the_top(whole):
     page = read(whole)
-    names = ["summary", "history", "layers", "channels", "masks", "scores", "sensitivity"]
+    names = ["summary", "history", "layers", "exported", "channels", "masks", "scores", "sensitivity"]
     assert list(page.sections) == names
     assert [link.attributes["href"] for link in page.all("a")] == [f"#{name}" for name in names]
     assert page.all("h1")[0].said == page.all("title")[0].said == "All of it"
@@ -129,7 +130,15 @@ def test_a_bare_model_has_what_can_be_counted_and_says_what_else_there_is(tmp_pa
     for how in ("measurement=", "session=", "removal=", "layers=", "dense=", "sensitivities="):
         assert how in last
     missing = json.loads(path.with_suffix(".json").read_text())["missing"]
-    assert set(missing) == {"measurement", "history", "channels", "masks", "scores", "sensitivity"}
+    assert set(missing) == {
+        "measurement",
+        "history",
+        "channels",
+        "exported",
+        "masks",
+        "scores",
+        "sensitivity",
+    }
 
 
 def test_names_are_data_wherever_they_come_from(tmp_path):
@@ -208,6 +217,7 @@ def test_files_there_are_replaced_only_when_all_is_made(tmp_path):
         ({"removal": 3}, pruners.OptionError, "removal must be a result of pruners .* got int"),
         ({"measurement": {"models": []}}, pruners.OptionError, "measurement: not what .* lacks 'rows'"),
         ({"measurement": making.REMOVAL}, pruners.OptionError, "measurement: not what .* lacks 'models'"),
+        ({"exported": [{"ran": []}]}, pruners.OptionError, "exported: not what Exported.to_dict"),
         ({"sensitivities": {}}, pruners.OptionError, "sensitivities: not what .* lacks 'layers'"),
         ({"session": {}}, pruners.StateError, "not the state of a pruning session"),
         ({"layers": "no.such"}, pruners.RuleError, "no.such"),

@@ -112,6 +112,30 @@ def test_a_real_removal_is_taken_as_it_is(tmp_path):
     assert rows(tmp_path, "channels")[1][2:4] == ["8", "4"]
 
 
+def test_exported_files_are_told_in_every_runtime(tmp_path):
+    found = sections(tmp_path, making.model(), exported=[making.EXPORTED, {**making.EXPORTED, "path": "b"}])
+    assert found["exported"]["files"][0] == making.EXPORTED
+    last = found["summary"]["models"][1:]
+    assert [(each["name"], each["file"], each["latency"]) for each in last] == [
+        ("exported: small <1>.onnx", 2000, 1.98),
+        ("exported: b", 2000, 1.98),
+    ]
+    table = rows(tmp_path, "exported")
+    ending = ["onnx", "2,000", "7,500", "onnxruntime", "2e-07", "2", "1.98", "no faster"]
+    assert table[1] == ["small <1>.onnx", *ending]
+    assert table[2][4:] == ["openvino", "3e-07", "", "", ""]
+    assert "No faster here in ONNX Runtime." in read(tmp_path / "a.html").sections["exported"]
+
+
+def test_a_real_export_is_taken_as_it_is(tmp_path):
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(torch.nn.Linear(8, 4))
+    exported = pruners.export(model, tmp_path / "m.pt2", torch.ones(1, 8), to="pt2", measure=3)
+    found = sections(tmp_path, model, exported=exported)
+    assert found["exported"]["files"] == [exported.to_dict()]
+    assert found["summary"]["models"][-1]["file"] == exported.bytes
+
+
 def test_layers_have_their_bars_and_numbers(tmp_path):
     weights = making.model()
     pruning = pruners.attach(weights, pruners.Rule("conv", sparsity=0.5))

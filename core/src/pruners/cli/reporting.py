@@ -21,7 +21,8 @@ _FILE = click.Path(dir_okay=False)
 @click.option("--dense", metavar="MODEL", help="The model before pruning, for the page.")
 @click.option("--session", type=_FILE, help="JSON of a session's state_dict, for the page.")
 @click.option("--sensitivity", type=_FILE, help="JSON of `pruners sensitivity --json`, for the page.")
-@click.option("--measurement", type=_FILE, help="JSON of a Measurement's to_dict, for the page.")
+@click.option("--measurement", type=_FILE, help="JSON of `pruners measure --json`, for the page.")
+@click.option("--exported", type=_FILE, multiple=True, help="JSON of `pruners export --json`, for the page.")
 @click.option("--removal", type=_FILE, help="JSON of a removal's report().to_dict(), for the page.")
 @click.option(
     "--layers", multiple=True, help="Name or glob of layers to draw on the page; may be given again."
@@ -73,6 +74,7 @@ def _write_page(opened: Any, html: str, model: str, parts: dict[str, Any]) -> No
         dense=None if dense is None else open_reference(dense),
         removal=_values("removal", parts["removal"]),
         measurement=_values("measurement", parts["measurement"]),
+        exported=[values for each in parts["exported"] if (values := _values("exported", each))],
         sensitivities=_values("sensitivity", parts["sensitivity"]),
         layers=layers or None,
         title=f"Pruning report: {model}",

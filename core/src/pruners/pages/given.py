@@ -60,6 +60,7 @@ class Given:
     dense_report: Report | None
     removal: Values | None
     measurement: Values | None
+    exported: Sequence[Values]
     sensitivities: Values | None
     scores: Mapping[str, np.ndarray]
     chosen: tuple[str, ...]
@@ -81,6 +82,7 @@ def gather(
     dense: Any,
     removal: Any,
     measurement: Any,
+    exported: Any,
     sensitivities: Any,
     scores: Mapping[str, Any] | None,
     layers: Sequence[str] | str | None,
@@ -105,6 +107,7 @@ def gather(
         dense_report=None if before is None else session_report(before, {}, {}),
         removal=_values("removal", removal.report() if isinstance(removal, Removal) else removal),
         measurement=_values("measurement", measurement),
+        exported=_several("exported", exported),
         sensitivities=_values("sensitivities", sensitivities),
         scores={name: np.asarray(opened.host(array)) for name, array in (scores or {}).items()},
         chosen=chosen,
@@ -132,6 +135,12 @@ def _values(what: str, given: Any) -> Values | None:
     raise OptionError(
         f"{what} must be a result of pruners or the dict of its to_dict(), got {type(given).__name__}"
     )
+
+
+def _several(what: str, given: Any) -> list[Values]:
+    """Return the values of one result, or of each of several."""
+    listed = given if isinstance(given, (list, tuple)) else [given]
+    return [values for each in listed if (values := _values(what, each)) is not None]
 
 
 def _running(pruning: Pruning) -> Session:

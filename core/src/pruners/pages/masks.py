@@ -76,14 +76,17 @@ def _pictures(name: str, mask: np.ndarray) -> tuple[Figure, ...]:
     return (
         first,
         _figure(
-            corner, f"Corner of the mask of {name}, {size} weights", f"Its first {size} weights, each a cell."
+            corner,
+            f"Corner of the mask of {name}, {size} weights",
+            f"Its first {size} weights, each a cell.",
+            room=400,
         ),
     )
 
 
-def _figure(cells: np.ndarray, label: str, caption: str) -> Figure:
+def _figure(cells: np.ndarray, label: str, caption: str, room: int = 560) -> Figure:
     rows, columns = cells.shape
-    width, height = (min(12, max(1, room // length)) for room, length in ((560, columns), (300, rows)))
+    width, height = (min(12, max(1, space // length)) for space, length in ((room, columns), (300, rows)))
     return Figure(markup=picture(cells.astype(np.float64), label, (width, height)), caption=caption)
 
 

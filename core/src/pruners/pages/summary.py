@@ -9,6 +9,7 @@ from attrs import asdict, evolve, frozen
 
 from ..reports import Report
 from .elements import Block, Cell, Section, Table, count, short, table_of
+from .exported import medians
 from .given import Given, Values, reading
 
 HOW = "give what pruners.measure returned: measurement=, --measurement"
@@ -57,6 +58,10 @@ def _lines(given: Given) -> Iterable[Line]:
         with reading("measurement", "Measurement.to_dict()"):
             for line in _of_measurement(given.measurement):
                 lines[line.name] = _joined(lines.get(line.name), line)
+    with reading("exported", "Exported.to_dict()"):
+        for file in given.exported:
+            line = _of_export(file)
+            lines[line.name] = line
     return sorted(lines.values(), key=lambda line: line.name != "dense")
 
 
@@ -129,6 +134,13 @@ def _of_measurement(measurement: Values) -> Iterable[Line]:
             accuracy=model["accuracy"],
             source=source,
         )
+
+
+def _of_export(file: Values) -> Line:
+    """Return one line for an exported file, with the latency in the first runtime that timed it."""
+    runtime, latency = next(medians(file), ("", None))
+    source = "the export" if latency is None else f"the export, latency in {runtime}"
+    return Line(name=f"exported: {file['path']}", file=file["bytes"], latency=latency, source=source)
 
 
 def _summary(lines: Sequence[Line]) -> Table:

@@ -13,10 +13,12 @@ from attrs import frozen
 
 from ..errors import OptionError
 from . import channels, drawing, histograms, history, layers, masks, sensitivity, summary
+from . import exported as exports
 from .elements import Section
 from .given import Given, gather
 
 if TYPE_CHECKING:
+    from ..exports import Exported
     from ..measuring.results import Measurement
     from ..removals import Removal
     from ..sensitivities import Sensitivities
@@ -27,6 +29,7 @@ SUFFIXES = (".html", ".htm")
 MORE = {
     "history": ("accuracy and sparsity over time", history),
     "layers": ("sparsity of each layer", layers),
+    "exported": ("exported files", exports),
     "channels": ("channels kept", channels),
     "masks": ("masks", masks),
     "scores": ("scores and the cut", histograms),
@@ -52,6 +55,7 @@ def page(
     dense: Any = None,
     removal: Removal | Mapping[str, Any] | None = None,
     measurement: Measurement | Mapping[str, Any] | None = None,
+    exported: Exported | Mapping[str, Any] | Sequence[Exported | Mapping[str, Any]] = (),
     sensitivities: Sensitivities | Mapping[str, Any] | None = None,
     scores: Mapping[str, Any] | None = None,
     layers: str | Sequence[str] | None = None,
@@ -74,6 +78,8 @@ def page(
         What `pruners.remove` returned, or its ``report().to_dict()``.
     measurement : Measurement or mapping, optional
         What `pruners.measure` returned, or its ``to_dict()``.
+    exported : Exported or mapping, or several, optional
+        What `pruners.export` returned, or its ``to_dict()``.
     sensitivities : Sensitivities or mapping, optional
         What `pruners.sensitivity` returned, or its ``to_dict()``.
     scores : mapping of str to array, optional
@@ -115,6 +121,7 @@ def page(
         dense=dense,
         removal=removal,
         measurement=measurement,
+        exported=exported,
         sensitivities=sensitivities,
         scores=scores,
         layers=layers,
