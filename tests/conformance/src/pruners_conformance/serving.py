@@ -79,7 +79,7 @@ def _of_backends(case: RuntimeCase) -> Iterator[RuntimeExample]:
             continue
         if case.format == plugin.name:
             make: Any = partial(_itself, model)
-        elif case.format in opened.formats:
+        elif case.format is not None and case.format in opened.formats:
             make = partial(_write, opened, example_inputs, case.format)
         else:
             continue
