@@ -170,7 +170,7 @@ class ShortSighted(Smallest):
     reach: str = field(default="weight", init=False)
 
     def scores(self, view: Any) -> Mapping[str, Any]:
-        return {name: each / (1 + each.max(initial=0)) for name, each in _wide(super().scores(view))}
+        return _by_their_sum(view, super().scores(view))
 
 
 @frozen
@@ -179,11 +179,12 @@ class FarSighted(Channels):
     reach: str = field(default="channel", init=False)
 
     def scores(self, view: Any) -> Mapping[str, Any]:
-        return {name: each / (1 + each.max(initial=0)) for name, each in _wide(super().scores(view))}
+        return _by_their_sum(view, super().scores(view))
 
 
-def _wide(scores: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, each.astype(np.float64)) for name, each in scores.items()]
+def _by_their_sum(view: Any, scores: Mapping[str, Any]) -> dict[str, Any]:
+    wide = {name: view.ops.astype(each, view.ops.float64) for name, each in scores.items()}
+    return {name: each / (1 + float(view.ops.sum(each))) for name, each in wide.items()}
 
 
 BAD = {
