@@ -161,7 +161,13 @@ def columns(section: Section) -> Columns:
     return Columns(section.title, ("way", "ns/weight", "x limit", "peak B/weight"), tuple(lines))
 
 
-def record(name: str, figures: object, tables: Iterable[Columns], notes: Iterable[str] = ()) -> None:
+def record(
+    name: str,
+    figures: object,
+    tables: Iterable[Columns],
+    notes: Iterable[str] = (),
+    time: str = "CPU time of the process",
+) -> None:
     """Write figures as JSON and as Markdown tables, with notes, machine, versions and date, to `RESULTS`."""
     RESULTS.mkdir(exist_ok=True)
     today = datetime.date.today().isoformat()
@@ -171,7 +177,7 @@ def record(name: str, figures: object, tables: Iterable[Columns], notes: Iterabl
     target.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     where = ", ".join(str(value) for value in machine().values())
     what = ", ".join(f"{library} {version}" for library, version in versions.items())
-    lines = [f"# {name}, {today}", "", f"{where}; {what}; one thread, CPU time of the process.", ""]
+    lines = [f"# {name}, {today}", "", f"{where}; {what}; one thread, {time}.", ""]
     lines += [line for note in notes for line in (note, "")]
     for table in tables:
         lines += table.markdown()

@@ -201,7 +201,9 @@ def test_what_a_runtime_cannot_run_is_a_row_that_says_why(plugin):
 def test_where_nothing_runs_the_reason_is_raised(plugin):
     with pytest.raises(pruners.ExportError, match="model cannot be run in bug: ZeroDivisionError: a bug"):
         pruners.measure(network(), INPUTS, "bug")
-    with pytest.raises(pruners.ExportError, match="cannot be run in numpy: models of this framework have no forward pass"):
+    with pytest.raises(
+        pruners.ExportError, match="cannot be run in numpy: models of this framework have no forward pass"
+    ):
         pruners.measure(network(), INPUTS, "numpy")
 
 

@@ -73,7 +73,7 @@ def _apart(found: Measurement) -> Iterator[str]:
     for row in found.rows:
         if row.error is not None and row.error > CLOSE:
             yield (
-                f"{row.model} computes something else in {row.runtime}: outputs differ by up to "
+                f"Outputs of {row.model} in {row.runtime} differ from the live model's by up to "
                 f"{row.error:.2g} of the largest."
             )
 
