@@ -550,7 +550,8 @@ def test_the_script_is_declared():
 
 def test_every_command_has_help():
     assert sorted(main.commands) == [
-        "check", "demo", "doctor", "info", "list", "new", "report", "run", "sensitivity"
+        "check", "demo", "doctor", "export", "info", "list", "measure", "new", "pack", "report", "run",
+        "sensitivity",
     ]  # fmt: skip
     for name in main.commands:
         assert call(name, "--help").output.startswith("Usage:")

@@ -36,6 +36,8 @@ class Recipe:
     """``"module:function"`` that trains it; only `pruners run` calls it."""
     output: str | None = None
     """``.safetensors`` file, or ``.npz`` of a NumPy model, for the weights; only `pruners run` writes it."""
+    sparse: bool = False
+    """Whether zeros are left out of the output, as by ``pruners.save(..., sparse=True)``."""
     source: str = "recipe"
     """Where it was read from; errors begin with it."""
 
@@ -49,7 +51,7 @@ def recipe(source: str | PathLike[str] | Mapping[str, Any]) -> Recipe:
     source : path or dict
         A ``.toml``, ``.yaml`` or ``.yml`` file, or the same content as a dict. Keys: `rules`, a list of
         tables with the fields of `pruners.Rule`; or `config_list` with `pruner`, the dicts of
-        `pruners.rules_from_config_list`; and, for `pruners run`, `model`, `train` and `output`.
+        `pruners.rules_from_config_list`; and, for `pruners run`, `model`, `train`, `output` and `sparse`.
         A pruner, schedule or pattern is a name or a table ``{name = "agp", start = 0, ...}``.
 
     Returns
@@ -106,7 +108,16 @@ def _build(content: Any, source: str) -> Recipe:
         raise At("rules", "is empty: give at least one rule")
     if written.output is not None and not written.output.endswith(OUTPUTS):
         raise At("output", f"must end in {' or '.join(OUTPUTS)}, got {written.output!r}")
-    return Recipe(rules=rules, model=written.model, train=written.train, output=written.output, source=source)
+    if written.sparse and not (written.output or "").endswith(OUTPUTS[0]):
+        raise At("sparse", f"needs an output that ends in {OUTPUTS[0]}, got {written.output!r}")
+    return Recipe(
+        rules=rules,
+        model=written.model,
+        train=written.train,
+        output=written.output,
+        sparse=bool(written.sparse),
+        source=source,
+    )
 
 
 def _from_config_list(written: Sequence[Any], options: dict[str, Any]) -> tuple[Rule, ...]:

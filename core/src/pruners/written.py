@@ -64,6 +64,7 @@ class File:
     model: str | None = None
     train: str | None = None
     output: str | None = None
+    sparse: bool | None = None
     rules: tuple[Entry, ...] | None = None
     config_list: tuple[Mapping[str, Any], ...] | None = None
     pruner: NamedPart | None = None

@@ -18,6 +18,7 @@ from .making import new
 from .measuring import measure
 from .reporting import report
 from .running import run
+from .saving import pack
 from .scanning import sensitivity
 from .showing import demo
 
@@ -68,5 +69,10 @@ def main() -> None:
     """Prune neural networks; every algorithm and every framework is a plugin."""
 
 
-for command in (list_plugins, info, run, report, measure, export, sensitivity, demo, new, check, doctor):
+COMMANDS = (
+    *(list_plugins, info, doctor),
+    *(run, report, measure, export, pack, sensitivity, demo),
+    *(new, check),
+)
+for command in COMMANDS:
     main.add_command(command)

@@ -59,6 +59,10 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         raise PrunersError("reading .safetensors files needs: pip install safetensors") from error
     with suppress(ImportError):
         import ml_dtypes  # noqa: F401  # registers bfloat16 with NumPy
+    if _is_packed(path):
+        from ..storage.models import read_arrays
+
+        return read_arrays(path)[0]
     try:
         found = load_file(path)
     except Exception as error:  # an error of its own for a damaged file; of many types for a type of tensors
@@ -70,6 +74,16 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 READERS: dict[str, Callable[[Path], dict[str, Any]]] = {".safetensors": _read_safetensors, ".npz": _read_npz}
 """What reads a file, by its suffix."""
+
+
+def _is_packed(path: Path) -> bool:
+    """Return whether zeros were left out of a file; then only Pruners can read it."""
+    from ..storage.container import reading
+    from ..storage.manifest import KEY
+
+    with suppress(PrunersError), reading(path) as file:
+        return '"packed"' in file.metadata.get(KEY, "")
+    return False
 
 
 def _why(path: Path, error: Exception) -> str:

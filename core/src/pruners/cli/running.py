@@ -24,7 +24,8 @@ def run(recipe: str, as_json: bool) -> None:
     RECIPE is a .toml or .yaml file. `model = "module:function"` builds the model. With
     `train = "module:function"` that function is called as train(model, attach); attach(optimizer) starts the
     session and returns it. Without it everything is pruned at once, to the end of each schedule.
-    `output = "file.safetensors"` writes the weights; a NumPy model's also as .npz.
+    `output = "file.safetensors"` writes the weights, with `sparse = true` without their zeros; a NumPy
+    model's also as .npz.
     """
     from ..recipes import recipe as read
     from ..registry import backend_for
@@ -38,13 +39,27 @@ def run(recipe: str, as_json: bool) -> None:
         check_output(what.output, backend.open(model), backend.name, what.source)
     reached = _prune(what, model)
     if what.output is not None:
-        backend.open(model).save(what.output)
+        _write(model, what.output, what.sparse)
     if as_json:
         show_json(reached.to_dict())
     else:
         show(reached)
         if what.output is not None:
             click.echo(f"Wrote {what.output}")
+
+
+def _write(model: Any, output: str, sparse: bool) -> None:
+    """Write the weights; an interrupt waits until the file is complete."""
+    import pruners
+
+    from ..interrupts import shielded
+    from ..registry import backend_for
+
+    if sparse:
+        pruners.save(model, output, sparse=True)
+        return
+    with shielded():
+        backend_for(model).open(model).save(output)
 
 
 def _model(what: Recipe) -> Any:
