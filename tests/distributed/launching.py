@@ -16,7 +16,7 @@ Found = dict[str, np.ndarray]
 
 
 def launch(
-    scene: Callable[..., object], ranks: int, folder: Path, *, seconds: float = 150, dies: int | None = None
+    scene: Callable[..., object], ranks: int, folder: Path, *, seconds: float = 240, dies: int | None = None
 ) -> list[Found]:
     """
     Run a scene on so many ranks; return what each of them returned, in the order of ranks.
@@ -41,7 +41,8 @@ def launch(
     failed = [rank for rank, each in enumerate(started) if each.returncode and rank != dies]
     assert not failed, f"{name}: rank {failed} of {ranks} failed\n{_texts(logs)}"
     assert dies is None or started[dies].returncode, f"{name}: rank {dies} ended well"
-    return [_read(folder / f"rank{rank}.npz") for rank in range(count) if rank != dies]
+    files = [folder / f"rank{rank}.npz" for rank in range(count)]
+    return [_read(file) for file in files if file.exists()]
 
 
 def _start(name: str, rank: int, ranks: int, folder: Path, log: Path) -> subprocess.Popen[bytes]:

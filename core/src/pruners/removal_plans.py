@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from attrs import frozen
 
+from .errors import RemovalError
 from .protocols import Layer, Traced
 from .removals import Before, GroupRow
 from .structure.axes import output_axes
@@ -99,6 +100,34 @@ def propose(
     gone, attributes, restored = reconciler.fit(chosen, rank)
     plan = RemovalPlan(_kept_axes(structure, gone), attributes)
     return Candidate(layers, traced, structure, saved, gone, plan, tuple(restored))
+
+
+def follow(layers: Mapping[str, Layer], traced: Traced, structure: Structure, plan: RemovalPlan) -> Candidate:
+    """Return what a plan made elsewhere takes out of this model; it must fit to the last index."""
+    gone = np.zeros(structure.size, bool)
+    for name, axes in plan.kept.items():
+        roots = structure.parameter(name) if name in structure.parameters else ()
+        for axis, indices in axes.items():
+            labels = roots[axis] if axis < len(roots) else None
+            if labels is None or not _are_positions(indices, len(labels)):
+                raise RemovalError(f"the plan does not fit this model: it cuts axis {axis} of {name!r}")
+            left = np.ones(len(labels), bool)
+            left[indices] = False
+            gone[labels[left]] = True
+    found = _kept_axes(structure, gone)
+    for name in {**plan.kept, **found}:
+        if not _same_axes(plan.kept.get(name, {}), found.get(name, {})):
+            raise RemovalError(f"the plan does not fit this model: other channels hang together in {name!r}")
+    return Candidate(layers, traced, structure, costs(structure, layers), gone, plan, ())
+
+
+def _are_positions(indices: np.ndarray, length: int) -> bool:
+    rising = bool((np.diff(indices) > 0).all())
+    return rising and len(indices) > 0 and indices[0] >= 0 and bool(indices[-1] < length)
+
+
+def _same_axes(one: Mapping[int, np.ndarray], other: Mapping[int, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[axis], other[axis]) for axis in one)
 
 
 def scored_layers(structure: Structure, layers: Mapping[str, Layer]) -> list[str]:

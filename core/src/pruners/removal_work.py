@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 from .errors import ProofError, RemovalError
 from .interrupts import checkpoint
 from .protocols import Adjusts, Form, Loss, Traceable, Traced
-from .removal_plans import Candidate, propose, scored_layers, whole_layers
+from .removal_plans import Candidate, follow, propose, scored_layers, whole_layers
 from .scoring import NamedPruner, Scorer
 from .sharding.averaging import averaged
 from .sharding.ranks import peers_at
@@ -20,7 +20,7 @@ from .structure import history
 from .structure.axes import ignored_axes, output_axes
 from .structure.choosing import Amount, Reduction
 from .structure.engine import Structure, analyse
-from .structure.plan import Removed
+from .structure.plan import RemovalPlan, Removed
 from .timing import Stages
 
 Heads = Literal["auto", "width", "heads"]
@@ -50,6 +50,8 @@ class Work:
     loss: Loss | None
     distributed: bool | None
     cutting: Cutting
+    plan: RemovalPlan | None = None
+    """Made elsewhere, and carried out here: nothing is scored or chosen."""
     traced: Traced = field(init=False)
     stages: Stages = field(factory=Stages)
     _known: dict[tuple[str, ...], dict[str, np.ndarray]] = field(factory=dict)
@@ -66,6 +68,9 @@ class Work:
 
     def _candidates(self, heads: Heads) -> Iterator[Candidate]:
         """Yield what to try; of two that both lose something to sizes in code, the smaller one first."""
+        if self.plan is not None:
+            yield self._following(self.plan, heads)
+            return
         try:
             first = self._candidate("width" if heads == "auto" else heads)
         except RemovalError:
@@ -88,6 +93,17 @@ class Work:
             scores = self._scores(structure, heads)
         with self.stages.timing("planning"):
             return propose(self.opened.layers, self.traced, structure, scores, self.amount, self.reduction)
+
+    def _following(self, plan: RemovalPlan, heads: Heads) -> Candidate:
+        """Return what a plan takes out; heads left open are found to be what they were there."""
+        with self.stages.timing("analysis"):
+            structure = self._analyse("width" if heads == "auto" else heads)
+            try:
+                return follow(self.opened.layers, self.traced, structure, plan)
+            except RemovalError:
+                if heads != "auto" or not structure.parted:
+                    raise
+                return follow(self.opened.layers, self.traced, self._analyse("heads"), plan)
 
     def _analyse(self, heads: str) -> Structure:
         weights = output_axes(self.opened.layers, self.traced.programs)
@@ -144,7 +160,7 @@ class Work:
     @contextmanager
     def _adjusted(self, candidate: Candidate) -> Iterator[None]:
         """Let a pruner that repairs what remains change the weights; undo it if anything fails."""
-        if not isinstance(self.named.pruner, Adjusts):
+        if self.plan is not None or not isinstance(self.named.pruner, Adjusts):
             yield
             return
         repaired = self._scorer(candidate.structure).adjustments(candidate.kept_channels())

@@ -20,7 +20,7 @@ from .removal_work import Cutting, Heads, Work
 from .removals import Removal
 from .scoring import as_pruner
 from .structure.choosing import Amount, Reduction
-from .structure.plan import Removed
+from .structure.plan import RemovalPlan, Removed
 
 
 def remove(
@@ -50,6 +50,7 @@ def remove(
     distributed: bool | None = None,
     tolerance: float | None = None,
     measure: int = 5,
+    plan: RemovalPlan | Mapping[str, Any] | None = None,
 ) -> Removal:
     """
     Remove whole channels, so that the model is really smaller, and prove that it computes the same.
@@ -105,6 +106,9 @@ def remove(
         Largest relative difference that counts as equal; the backend chooses by precision.
     measure : int, default 5
         Rounds in which the latency of both models is measured; 0 measures nothing.
+    plan : RemovalPlan or dict, optional
+        Instead of `sparsity` or `count`: carry out what a removal of the same model chose elsewhere,
+        ``removal.plan`` or its ``to_dict()``. Nothing is scored, and no weight is repaired.
 
     Returns
     -------
@@ -142,9 +146,10 @@ def remove(
       (2): Linear(in_features=4, out_features=2, bias=True)
     )
     """
+    given = _plan(plan, sparsity, count)
     amount = Amount(
         sparsity=sparsity,
-        count=count,
+        count=count if given is None else 0,
         budget=budget,
         scope=scope,
         normaliser=normaliser,
@@ -159,7 +164,7 @@ def remove(
         if not any(fnmatchcase(name, pattern) for name in opened.layers):
             raise OptionError(f"bounds names {pattern!r}, which is no layer of the model")
     cutting = Cutting(optimizer, copies, tolerance, strict, _patterns(ignore), form)
-    work = Work(opened, as_pruner(pruner), amount, reduction, data, loss, distributed, cutting)
+    work = Work(opened, as_pruner(pruner), amount, reduction, data, loss, distributed, cutting, given)
     with taken_back() as undo:
         with work.stages.timing("analysis"):
             work.traced = opened.trace(example_inputs, form=form, modes=modes)
@@ -177,11 +182,23 @@ def remove(
             parameters=candidate.parameters,
             macs=candidate.macs,
             form=form,
-            pruner=work.named.name,
+            pruner=work.named.name if given is None else "a plan made elsewhere",
             unruled=tuple(dict.fromkeys(str(place) for place in candidate.structure.unruled)),
             latency=_compared(dense, removed, example_inputs, measure),
             seconds=dict(work.stages.seconds),
         )
+
+
+def _plan(plan: Any, sparsity: Any, count: Any) -> RemovalPlan | None:
+    if plan is None or isinstance(plan, RemovalPlan):
+        found: RemovalPlan | None = plan
+    elif isinstance(plan, Mapping):
+        found = RemovalPlan.from_dict(plan)
+    else:
+        raise OptionError(f"plan must be a RemovalPlan or a dict, got {type(plan).__name__}")
+    if found is not None and (sparsity is not None or count is not None):
+        raise OptionError("plan says which channels leave: leave sparsity and count out, or leave plan out")
+    return found
 
 
 def _check_options(heads: Any, form: Any, measure: Any, tolerance: Any) -> None:

@@ -135,9 +135,9 @@ def everyones(pieces: Mapping[str, Mapping[int, Box]], peers: Peers | None) -> d
 
     Where some mesh is only part of the group, every rank calls this, and tells its own pieces.
     """
-    found = {name: boxes for name, boxes in pieces.items() if boxes}
     if peers is None:
-        return {name: [boxes[min(boxes)]] for name, boxes in found.items()}
+        return {}  # of one rank, whose piece is the whole
+    found = {name: boxes for name, boxes in pieces.items() if boxes}
     if all(len(boxes) == peers.size for boxes in found.values()):
         return {name: [boxes[rank] for rank in range(peers.size)] for name, boxes in found.items()}
     mine = [zlib.crc32("\n".join(found).encode())]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
+from ..errors import RemovalError
 from .program import Attribute
 
 Kept = Mapping[str, Mapping[int, np.ndarray]]
@@ -26,6 +27,58 @@ class RemovalPlan:
     """Integers in the model that mirror a size, and what they become."""
     factors: Mapping[str, Mapping[int, np.ndarray]] = field(factory=dict)
     """``{parameter: {stored axis: factor per kept coordinate}}``: the smaller parameter is multiplied."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        Return the plan as plain JSON types, for `pruners.remove` on another rank or another day.
+
+        Returns
+        -------
+        dict
+            ``kept``, ``attributes`` and ``factors``; axes are text, as JSON has it.
+        """
+        return {
+            "kept": _plain(self.kept),
+            "attributes": [
+                [each.module, each.name, each.index, value] for each, value in self.attributes.items()
+            ],
+            "factors": _plain(self.factors),
+        }
+
+    @classmethod
+    def from_dict(cls, plan: Mapping[str, Any]) -> RemovalPlan:
+        """
+        Return the plan that `to_dict` wrote.
+
+        Raises
+        ------
+        RemovalError
+            If it is no such plan.
+        """
+        try:
+            return cls(
+                _arrays(plan["kept"], np.int64),
+                {
+                    Attribute(str(module), str(name), None if index is None else int(index)): int(value)
+                    for module, name, index, value in plan["attributes"]
+                },
+                _arrays(plan["factors"], np.float64),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RemovalError(
+                f"this is no plan that RemovalPlan.to_dict wrote: {type(error).__name__}: {error}"
+            ) from error
+
+
+def _plain(axes: Mapping[str, Mapping[int, np.ndarray]]) -> dict[str, dict[str, list[Any]]]:
+    return {name: {str(axis): each.tolist() for axis, each in of.items()} for name, of in axes.items()}
+
+
+def _arrays(axes: Mapping[str, Mapping[str, Any]], dtype: Any) -> dict[str, dict[int, np.ndarray]]:
+    return {
+        str(name): {int(axis): np.array(each, dtype).reshape(len(each)) for axis, each in of.items()}
+        for name, of in axes.items()
+    }
 
 
 @frozen
