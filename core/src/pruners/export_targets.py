@@ -43,6 +43,8 @@ def target(to: Any, formats: Sequence[str]) -> Target:
     """
     found = {plugin.name: plugin.spec for plugin in installed().plugins if plugin.kind == "runtime"}
     specs = {name: spec for name, spec in found.items() if isinstance(spec, RuntimeSpec)}
+    if not isinstance(to, str):
+        raise OptionError(_unknown(to, formats, specs))
     if to in formats:
         opens = [name for name, spec in specs.items() if spec.format == to]
         made = [(name, make("runtime", name, {})) for name in opens]
