@@ -341,3 +341,24 @@ def test_the_command_line_ends_with_one_line_and_status_130(tmp_path):
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=30)
     assert (process.returncode, out, error) == (130, "", "Interrupted\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+@pytest.mark.parametrize("delay", [0.001 * 1.6**step for step in range(8)])
+def test_a_signal_from_outside_finds_weights_and_files_whole(tmp_path, delay):
+    path = tmp_path / "m.safetensors"
+    model = {"w": np.where(np.arange(40000).reshape(200, 200) % 3, 0.0, 1.5)}
+    pruners.save(model, path)
+    before, files = bits(model), {path.read_bytes()}
+    pruners.save(model, path, sparse=True)
+    files.add(path.read_bytes())
+    timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        timer.start()
+        while True:
+            pruners.sensitivity(model, lambda model: float(model["w"].sum()), sparsities=[0.9])
+            pruners.save(model, path, sparse=True)
+            pruners.save(model, path)
+    timer.join()
+    assert bits(model) == before
+    assert path.read_bytes() in files and list(tmp_path.iterdir()) == [path]

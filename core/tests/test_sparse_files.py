@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -167,3 +169,16 @@ def test_a_recipe_cannot_leave_zeros_out_of_other_files(few):
     status, told = few("out.npz", "true")
     assert status == 2
     assert "recipe.toml: sparse: needs an output that ends in .safetensors, got 'out.npz'" in told
+
+
+def test_reading_needs_numpy_and_no_framework(tmp_path):
+    path = tmp_path / "m.safetensors"
+    pruners.save(model(), path, sparse=True)
+    code = (
+        "import sys\n"
+        "from pruners.storage.models import read_arrays\n"
+        f"arrays, _ = read_arrays({str(path)!r})\n"
+        "print(sorted(arrays), sorted({'torch', 'mxnet', 'safetensors', 'jax'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "['b', 'i', 'w'] []\n"
