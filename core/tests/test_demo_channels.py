@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections import Counter
 
@@ -72,6 +73,18 @@ def test_the_files_are_what_was_printed(told):
     assert row(output, "parameters")[1:3] == [f"{size:,}" for size in sizes]
     assert sizes[0] == 272_186
     assert row(output, "parameters")[3] == f"{1 - sizes[1] / sizes[0]:.1%}"
+
+
+def test_the_report_has_the_channels_and_both_networks_measured(told):
+    folder, output = told
+    sections = json.loads((folder / "channels.json").read_text())["sections"]
+    dense, removed = sections["summary"]["models"]
+    assert (dense["name"], removed["name"]) == ("dense", "removed")
+    assert f"{dense['parameters']:,}" in output and f"{removed['parameters']:,}" in output
+    assert removed["macs"] < dense["macs"] and removed["file"] < dense["file"]
+    groups = sections["channels"]["groups"]
+    assert sum(group["kept"] for group in groups) < sum(group["units"] for group in groups)
+    assert "channels.html" in output
 
 
 def test_the_macs_of_training_are_those_of_both_halves(told):

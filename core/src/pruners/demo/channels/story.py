@@ -11,6 +11,7 @@ from rich.console import Console
 import pruners
 
 from ..measuring import race
+from ..reporting import write_channels_page
 from ..stage import one_thread, open_console, print_promises, train_pairs
 from ..summary import print_latency
 from ..training import BATCH, Digits, load_data, steps_of
@@ -43,10 +44,12 @@ def tell(*, seeds: int, epochs: int, output: Path) -> bool:
         training = partial(train, data, epochs=epochs)
         dense, pruned = train_pairs(training, seeds=seeds, steps=steps_of(data, epochs))
         broken = _measure(console, dense, pruned, data, output)
+        write_channels_page(dense[0], pruned[0], data, output / "channels.html")
     figure = output / "channels.png"
     draw(dense, pruned, figure)
     print_promises(console, CHECKED, broken)
     console.print(f"The figure is {figure}; the networks are beside it.", soft_wrap=True)
+    console.print(f"The report is {output / 'channels.html'}, to be opened in a browser.", soft_wrap=True)
     console.print(f"{time.perf_counter() - started:.0f} seconds.")
     return not broken
 
