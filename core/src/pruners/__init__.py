@@ -80,8 +80,9 @@ if TYPE_CHECKING:
     from .reports import Report, report
     from .rules import Rule
     from .scan import Sensitivities, sensitivity
-    from .session import Pruning, Sparsity, Update
+    from .session import Pruning
     from .storage.models import load, save
+    from .updates import Sparsity, Update
 
 __version__ = "0.1.0"
 
@@ -95,8 +96,8 @@ _LAZY = {
     "Report": "reports",
     "Rule": "rules",
     "Sensitivities": "scan",
-    "Sparsity": "session",
-    "Update": "session",
+    "Sparsity": "updates",
+    "Update": "updates",
     "attach": "attaching",
     "export": "exporting",
     "load": "storage.models",

@@ -11,12 +11,13 @@ from .errors import NeedsData, OptionError, RuleError
 from .host import count_zeros
 from .interrupts import taken_back
 from .opening import open_model
-from .plans import Plan, describe, make_plans, select_due
+from .plans import Plan, make_plans
 from .protocols import Loss, OpenModel, Peers
-from .session import Inputs, Pruning
-from .sharding.agreeing import agreed, check_same_masks, check_same_work
+from .session import Pruning
+from .sharding.agreeing import agreed
 from .sharding.counting import counted
-from .sharding.ranks import boxes_of, peers_at, piece_shape
+from .sharding.ranks import peers_at, piece_shape
+from .updates import Inputs, due_masks
 
 
 def attach(
@@ -96,22 +97,7 @@ def attach(
         # Everything that can go wrong does so before the keeper touches model or optimizer.
         with agreed(given.peers) as peers:
             plans, masks = _planned(opened, given, rules, keep, restore, peers)
-            if peers is not None:
-                check_same_work(peers, 0, dict.fromkeys(masks, "") | describe(plans))
-            selection = select_due(
-                opened,
-                plans,
-                range(1),
-                masks,
-                skipped={},
-                data=data,
-                loss=loss,
-                example_inputs=example_inputs,
-                peers=peers,
-            )
-            if peers is not None:
-                first = masks if selection is None else masks | selection.masks
-                check_same_masks(peers, first, boxes_of(opened))
+            selection = due_masks(opened, plans, range(1), masks, {}, given, peers)
             keeper = opened.keeper(masks, optimizer=optimizer, gradients=mask_gradients)
         pruning = Pruning(opened, plans, keeper, masks, given)
         try:

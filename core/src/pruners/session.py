@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, SupportsFloat
+from typing import Any, SupportsFloat
 
 import numpy as np
-from attrs import frozen
 
 from .errors import StateError
-from .host import count_zeros
 from .interrupts import whole
-from .plans import Plan, describe, resume, select_due
-from .protocols import Keeper, Loss, OpenModel, Peers
+from .plans import Plan, describe
+from .protocols import Keeper, OpenModel
 from .records import Record, checked
 from .reports import Report, session_report
 from .selection import Selection
-from .sharding.agreeing import agreed, check_same_masks, check_same_work
-from .sharding.counting import counted
-from .sharding.ranks import boxes_of, layout_of
+from .sharding.agreeing import agreed
+from .sharding.ranks import layout_of
 from .states import Clock, State
-
-
-class Sparsity(NamedTuple):
-    """How sparse a model is: each layer's fraction of zeros, and the total over listed weights."""
-
-    layers: dict[str, float]
-    total: float
-
-
-@frozen
-class Update:
-    """One entry of a session's log: masks were recomputed at `step` and reached `sparsity`."""
-
-    step: int
-    sparsity: float
+from .updates import Inputs, Sparsity, Update, due_masks, resumed, sparsity_of
 
 
 class Pruning:
@@ -177,11 +160,7 @@ class Pruning:
 
     def sparsity(self) -> Sparsity:
         """Return each layer's fraction of zero weights, and zeros over all listed weights."""
-        here = {name: [count_zeros(self._opened.read(name))] for name in self._masks}
-        zeros = {name: count for name, (count,) in counted(self._opened, here).items()}
-        sizes = {name: self._opened.layers[name].size for name in self._masks}
-        layers = {name: zeros[name] / max(1, sizes[name]) for name in zeros}
-        return Sparsity(layers, sum(zeros.values()) / max(1, sum(sizes.values())))
+        return sparsity_of(self._opened, self._masks)
 
     def report(self) -> Report:
         """Return what pruning has reached so far, layer by layer."""
@@ -262,10 +241,7 @@ class Pruning:
         with agreed(self._inputs.peers) as peers:
             keeper = self._open_keeper()
             saved = read()
-            plans = self._resumed(saved)
-            if peers is not None:
-                check_same_work(peers, saved.time, saved.plans)
-                check_same_masks(peers, saved.masks, boxes_of(self._opened))
+            plans = resumed(saved, self._plans, self._opened, self._masks, peers)
         keeper.update(saved.masks, clear=False)
         self._plans = plans
         self._masks = dict(saved.masks)
@@ -273,21 +249,6 @@ class Pruning:
         self._log = [Update(step, sparsity) for step, sparsity in saved.log]
         self._history = list(saved.history)
         self.skipped = dict(saved.skipped)
-
-    def _resumed(self, saved: State) -> list[Plan]:
-        """Return the rules at work as they were when a saved session began; it must belong to this one."""
-        saved.check_layers(self._masks)
-        if len(saved.prepared) != len(self._plans):
-            raise StateError(
-                f"the state has {len(saved.prepared)} rules at work, this session {len(self._plans)}; "
-                "attach with the saved rules to resume"
-            )
-        plans = [
-            resume(plan, self._opened, prepared, saved.initial)
-            for plan, prepared in zip(self._plans, saved.prepared, strict=True)
-        ]
-        saved.check_plans(describe(plans))
-        return plans
 
     @whole
     def finish(self) -> Any:
@@ -307,27 +268,14 @@ class Pruning:
 
     def _advance(self, time: int) -> None:
         """Do what is due after the last time up to `time`, which counts only if that succeeded."""
-        given = self._inputs
         steps = range(self._time + 1, time + 1)
         if not any(plan.due(steps) for plan in self._plans):
             self.take(time, None)
             return
-        with agreed(given.peers) as peers:
-            if peers is not None:
-                check_same_work(peers, time, describe(self._plans))
-            selection = select_due(
-                self._opened,
-                self._plans,
-                steps,
-                self._masks,
-                skipped=self.skipped,
-                data=given.data,
-                loss=given.loss,
-                example_inputs=given.example_inputs,
-                peers=peers,
+        with agreed(self._inputs.peers) as peers:
+            selection = due_masks(
+                self._opened, self._plans, steps, self._masks, self.skipped, self._inputs, peers
             )
-            if peers is not None and selection is not None:
-                check_same_masks(peers, selection.masks, boxes_of(self._opened))
         self.take(time, selection)
 
     def take(self, time: int, selection: Selection | None) -> None:
@@ -342,15 +290,3 @@ class Pruning:
         self._masks.update(changed)
         self.skipped.update(selection.skipped)
         self._log.append(Update(time, self.sparsity().total))
-
-
-@frozen(eq=False)
-class Inputs:
-    """What a session was given and does not change."""
-
-    model: Any
-    data: Iterable[Any] | None
-    loss: Loss | None
-    example_inputs: Any = None
-    peers: Peers | None = None
-    """The ranks that prune this model together."""

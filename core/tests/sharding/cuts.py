@@ -61,7 +61,7 @@ def cut(array, box):
 
 def pieces(ranking, boxes, peers):
     """Return a rank's piece of a ranking."""
-    among = Among(ranking.shape, boxes, peers)
+    among = Among(ranking.shape, tuple(boxes), peers)
     alive = None if ranking.alive is None else cut(ranking.alive, among.box)
     return Ranking(
         ranking.name, cut(ranking.scores, among.box), ranking.magnitude, alive, ranking.scale, among

@@ -106,19 +106,6 @@ class OpenModel(Protocol):
 
 
 @runtime_checkable
-class Ranked(Protocol):
-    """Optional, for open models of frameworks that train on several ranks."""
-
-    def ranks(self) -> int:
-        """Return how many ranks share the work; 1 where there is no process group."""
-        ...
-
-    def averaged(self, scores: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """Return float64 scores averaged over all ranks: the same everywhere."""
-        ...
-
-
-@runtime_checkable
 class Scaled(Protocol):
     """Optional, for open models that know their batch norms."""
 

@@ -50,10 +50,11 @@ def _at_once(peers: Peers, arrays: Mapping[str, np.ndarray]) -> dict[str, np.nda
 
 def _mean(peers: Peers, numbers: np.ndarray) -> np.ndarray:
     first, *others = peers.gather(numbers.astype(np.float64))
-    total = np.array(first)
+    total: np.ndarray = np.array(first)
     for other in others:
         total += other
-    return np.divide(total, peers.size, out=total)
+    total /= peers.size
+    return total
 
 
 def _check_same(peers: Peers, arrays: Mapping[str, np.ndarray]) -> None:

@@ -21,7 +21,7 @@ class Among:
     ----------
     shape : tuple of int
         The whole layer's canonical shape ``(out, in, *kernel)``.
-    boxes : sequence of Box
+    boxes : tuple of Box
         Each rank's piece. Equal boxes are copies: the lowest rank that holds one counts it.
     peers : Peers
         The ranks.
@@ -33,7 +33,7 @@ class Among:
     """
 
     shape: tuple[int, ...]
-    boxes: tuple[Box, ...] = field(converter=tuple)
+    boxes: tuple[Box, ...]
     peers: Peers = field(repr=False)
 
     def __attrs_post_init__(self) -> None:

@@ -24,9 +24,10 @@ def peers_at(opened: OpenModel, distributed: bool | None) -> Peers | None:
         if distributed:
             raise OptionError("distributed=True, but there is no process group; start one or leave it out")
         return None
+    boxes = boxes_of(opened)  # on all ranks at once, before any can fail
     if distributed is not False:
         return peers
-    if boxes := boxes_of(opened):
+    if boxes:
         raise OptionError(
             f"distributed=False, but {next(iter(boxes))!r} lies in pieces on several ranks; leave it out"
         )
