@@ -215,3 +215,100 @@ def test_an_interrupt_while_a_graph_is_made_leaves_model_and_optimizer():
         assert raised
         assert parameters(optimizer) == held, f"line {at}"
         assert shown(model, optimizer) == before, f"line {at}"
+
+
+def test_a_step_with_an_optimizer_is_done_or_not_begun():
+    rule = pruners.Rule(
+        "first.*",
+        pruner="taylor",
+        schedule=pruners.schedule("linear", start=1, stop=2, every=1, final_sparsity=0.5),
+    )
+
+    def session() -> tuple[nn.Module, torch.optim.Optimizer, pruners.Pruning]:
+        model, optimizer = built()
+        return model, optimizer, pruners.attach(model, rule, optimizer, data=BATCHES, loss=loss)
+
+    def everything(model: nn.Module, optimizer: torch.optim.Optimizer, pruning: pruners.Pruning) -> Any:
+        return shown(model, optimizer), pruning.state_dict()
+
+    first = session()
+    first[2].step()
+    before = everything(*first)
+    first[2].step()
+    after = everything(*first)
+    assert before != after
+
+    def begun() -> tuple[nn.Module, torch.optim.Optimizer, pruners.Pruning]:
+        found = session()
+        found[2].step()
+        return found
+
+    total = interrupted(begun()[2].step, 1 << 60)[1]
+    seen = set()
+    for at in range(1, total, max(1, total // 20)):
+        found = begun()
+        raised, lines = interrupted(found[2].step, at)
+        assert raised and lines >= at
+        now = everything(*found)
+        assert now in (before, after), f"line {at}"
+        seen.add(now == after)
+        if now == before:
+            found[2].step()
+            assert everything(*found) == after
+    assert seen == {True, False}
+
+
+def test_an_interrupt_from_the_data_of_a_step_leaves_the_session():
+    passes: list[int] = []
+
+    class Later:
+        def __iter__(self) -> Any:
+            passes.append(1)
+            for number, batch in enumerate(BATCHES):
+                if len(passes) == 2 and number == 1:
+                    raise KeyboardInterrupt
+                yield batch
+
+    model, optimizer = built()
+    rule = pruners.Rule(
+        "first.*",
+        pruner="taylor",
+        schedule=pruners.schedule("linear", start=0, stop=2, every=1, final_sparsity=0.5),
+    )
+    pruning = pruners.attach(model, rule, optimizer, data=Later(), loss=loss)
+    before = shown(model, optimizer), pruning.state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        pruning.step()
+    assert (shown(model, optimizer), pruning.state_dict()) == before
+    pruning.step()
+    assert pruning.time == 1
+
+
+@pytest.mark.parametrize("smaller", [False, True])
+def test_loading_is_done_or_not_begun(tmp_path, smaller):
+    path = tmp_path / "m.safetensors"
+    saved, optimizer = built()
+    if smaller:
+        removal(saved, optimizer)
+    with torch.no_grad():
+        saved.last.weight += 1
+    pruners.save(saved, path, sparse=True)
+
+    def other() -> tuple[nn.Module, torch.optim.Optimizer]:
+        model = built()[0]
+        return model, torch.optim.SGD(model.parameters(), lr=0.1)
+
+    model, optimizer = other()
+    before = shown(model, optimizer)
+    pruners.load(model, path)
+    after = shown(model, optimizer)
+    total = interrupted(lambda: pruners.load(other()[0], path), 1 << 60)[1]
+    seen = set()
+    for at in range(1, total, max(1, total // 25)):
+        model, optimizer = other()
+        raised, _ = interrupted(lambda: pruners.load(model, path), at)  # noqa: B023
+        assert raised
+        found = shown(model, optimizer)
+        assert found in (before, after), f"line {at}"
+        seen.add(found == after)
+    assert seen == {True, False}
