@@ -223,7 +223,7 @@ def callbacks(session: nox.Session) -> None:
 @nox.session(python="3.11", tags=["test"])
 def runtimes(session: nox.Session) -> None:
     """Exported files in the runtimes they are deployed to: ONNX Runtime, OpenVINO, torch.export."""
-    install(session, ["core", *PLUGINS, f"{TORCH}[onnx]", *RUNTIMES, CONFORMANCE])
+    install(session, [*ALGORITHMS, f"{TORCH}[onnx]", *RUNTIMES])
     pytest(session, "tests/runtimes", *tests_of(RUNTIMES))
     pytest(session, "--doctest-modules", *[f"{each}/src" for each in RUNTIMES])
 
