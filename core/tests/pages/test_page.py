@@ -43,7 +43,7 @@ def whole(tmp_path_factory):
 
 def test_every_section_is_there_and_reached_from_the_top(whole):
     page = read(whole)
-    names = ["summary", "history", "layers", "exported", "channels", "masks", "scores", "sensitivity"]
+    names = ["summary", "history", "channels", "layers", "exported", "masks", "scores", "sensitivity"]
     assert list(page.sections) == names
     assert [link.attributes["href"] for link in page.all("a")] == [f"#{name}" for name in names]
     assert page.all("h1")[0].said == page.all("title")[0].said == "All of it"

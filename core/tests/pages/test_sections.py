@@ -65,7 +65,7 @@ def test_what_was_measured_goes_before_what_was_counted(tmp_path):
     dense, now, small = found["summary"]["models"]
     assert (dense["nonzeros"], dense["file"], dense["latency"], dense["accuracy"]) == (1800, 7400, 2.5, 0.91)
     assert dense["bytes"] == 7168
-    assert dense["source"] == "measured, latency in onnx; the rest counted in the model"
+    assert dense["source"] == "measured, latency in onnx; bytes of layers counted"
     assert (now["name"], now["latency"]) == ("as it is", None)
     assert (small["file"], small["latency"], small["macs"]) == (2900, None, None)
     said = read(tmp_path / "a.html").sections["summary"]

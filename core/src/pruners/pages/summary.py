@@ -69,7 +69,12 @@ def _joined(counted: Line | None, measured: Line) -> Line:
     if counted is None:
         return measured
     known = {name: value for name, value in asdict(measured).items() if value is not None}
-    return evolve(counted, **{**known, "source": f"{measured.source}; the rest {counted.source}"})
+    rest = {name for name, value in asdict(counted).items() if value is not None and name not in known}
+    source = measured.source
+    source += "; bytes of layers counted" if "bytes" in rest else ""
+    told = [each for each, name in (("MACs", "macs"), ("latency", "latency")) if name in rest]
+    source += f"; {' and '.join(told)} by the removal" if told else ""
+    return evolve(counted, **{**known, "source": source})
 
 
 def _counts(given: Given) -> Iterable[Line]:
@@ -161,7 +166,7 @@ def _summary(lines: Sequence[Line]) -> Table:
 
 def _removed(removal: Values) -> list[str]:
     sentences = []
-    for name, key in (("Parameters", "parameters"), ("MACs", "macs")):
+    for name, key in (("Parameters", "parameters"), ("MACs on the removal's inputs", "macs")):
         before, after = removal[key]["before"], removal[key]["after"]
         part = f" (-{1 - after / before:.1%})" if before else ""
         sentences.append(f"{name}: {before:,} before the removal, {after:,} after{part}.")

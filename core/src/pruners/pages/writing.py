@@ -28,9 +28,9 @@ FORMAT = 1
 SUFFIXES = (".html", ".htm")
 MORE = {
     "history": ("accuracy and sparsity over time", history),
+    "channels": ("channels kept", channels),
     "layers": ("sparsity of each layer", layers),
     "exported": ("exported files", exports),
-    "channels": ("channels kept", channels),
     "masks": ("masks", masks),
     "scores": ("scores and the cut", histograms),
     "sensitivity": ("sensitivity", sensitivity),
