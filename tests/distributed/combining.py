@@ -186,7 +186,7 @@ def refusals() -> None:
     given = {"data": batches(), "loss": loss, "example_inputs": (batches()[0][0],)}
     before = {name: opened(model).read(name).tobytes() for name in START}
     for combination in read_off_recordings():
-        with pytest.raises(pruners.NeedsData, match="score before sharding"):
+        with pytest.raises(pruners.NeedsData, match="cannot be recorded: score before it is sharded"):
             pruners.attach(model, combination.rules(), **given)
     with pytest.raises(pruners.PrunersError, match="lamp"):
         pruners.attach(model, pruners.Rule(scope="model", normaliser="lamp", sparsity=0.5))

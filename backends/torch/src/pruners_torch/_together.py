@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from pruners import NeedsData, RankError
+from pruners.sharding.agreeing import Together, at_work
 
 from ._peers import TorchPeers
 from ._pieces import sharded_modules
@@ -19,7 +20,7 @@ _HAS, _ENDED, _FAILED = 0, 1, 2
 
 def in_step(data: Iterable[Any], peers: TorchPeers) -> Iterator[Any]:
     """Yield batches while every rank has one; a model in pieces hangs where one rank runs it alone."""
-    batches = iter(data)
+    batches, ranks = iter(data), at_work(peers)
     for number in range(1 << 62):
         batch, state, error = None, _HAS, None
         try:
@@ -28,7 +29,7 @@ def in_step(data: Iterable[Any], peers: TorchPeers) -> Iterator[Any]:
             state = _ENDED
         except Exception as found:
             state, error = _FAILED, found
-        states = _everyones(state, peers)
+        states = _everyones(state, ranks)
         if error is not None:
             raise error
         if _FAILED in states:
@@ -43,7 +44,7 @@ def in_step(data: Iterable[Any], peers: TorchPeers) -> Iterator[Any]:
         yield batch
 
 
-def _everyones(state: int, peers: TorchPeers) -> list[int]:
+def _everyones(state: int, peers: Together) -> list[int]:
     mine = np.zeros(peers.size, np.int64)
     mine[peers.rank] = state
     found: list[int] = peers.sum(mine).tolist()

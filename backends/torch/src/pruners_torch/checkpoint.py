@@ -37,16 +37,16 @@ class PruningState:
 
     Examples
     --------
-    >>> import tempfile, torch, pruners
-    >>> import torch.distributed.checkpoint as checkpoint
+    >>> import torch, pruners
     >>> from pruners_torch.checkpoint import PruningState
     >>> model = torch.nn.Linear(4, 2)
     >>> pruning = pruners.attach(model, pruners.Rule(sparsity=0.5))
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     saved = checkpoint.save({"pruning": PruningState(pruning, model)}, checkpoint_id=folder, no_dist=True)
-    ...     checkpoint.load({"pruning": PruningState(pruning, model)}, checkpoint_id=folder, no_dist=True)
-    >>> pruning.sparsity().total
-    0.5
+    >>> state = PruningState(pruning, model)
+    >>> sorted(state.state_dict())
+    ['masks', 'session']
+
+    Then ``checkpoint.save({"pruning": state, ...}, checkpoint_id=folder)``, and to resume
+    ``checkpoint.load`` with the same arguments.
     """
 
     def __init__(self, pruning: Pruning, model: nn.Module) -> None:

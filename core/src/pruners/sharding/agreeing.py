@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 
 import numpy as np
 from attrs import define, field
@@ -16,6 +17,7 @@ from ..protocols.ranks import Box, Peers
 
 _SUM, _GATHER, _EXCHANGE, _END = range(1, 5)
 _DIGEST = 8
+_AT_WORK: ContextVar[Together | None] = ContextVar("ranks at work together", default=None)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -117,12 +119,20 @@ def agreed(peers: Peers | None) -> Iterator[Together | None]:
         yield None
         return
     together = Together(peers)
+    before = _AT_WORK.set(together)
     try:
         yield together
         together.end()
     except BaseException:
         together.fail()
         raise
+    finally:
+        _AT_WORK.reset(before)
+
+
+def at_work(peers: Peers) -> Together:
+    """Return the ranks as those know them who agree on what is being done; anew where nobody does."""
+    return _AT_WORK.get() or Together(peers)
 
 
 def check_same_work(peers: Peers, time: int, plans: Mapping[str, str]) -> None:

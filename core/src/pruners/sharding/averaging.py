@@ -23,6 +23,8 @@ def averaged(peers: Peers, arrays: Mapping[str, np.ndarray]) -> dict[str, np.nda
     last bit, and a tie would then fall differently.
     """
     _check_same(peers, arrays)
+    if not arrays:
+        return {}
     step = max(1, _HELD // 8 // peers.size)
     if sum(array.size for array in arrays.values()) <= step:
         return _at_once(peers, arrays)
