@@ -126,7 +126,7 @@ def test_memory_is_that_of_a_fresh_process():
     small, large = rows(10), rows(10_000)
     assert large.note == small.note == ""
     grown = large.peak_bytes - small.peak_bytes
-    assert 40e6 < grown < 120e6, "the weights, and no more than a copy and a half of them"
+    assert 40e6 < grown < 200e6, "the weights, 40 MB, and a few copies of them at most"
 
 
 def test_a_model_that_does_not_run_is_said():
@@ -172,8 +172,11 @@ SCRIPT = """
 """
 
 
-@pytest.mark.parametrize("runtimes", [["torch"], ["torch", "torch-export"]], ids=["live", "exported"])
-@pytest.mark.parametrize("runs", [1, 2, 3, 12])
+@pytest.mark.parametrize(
+    ("runs", "runtimes"),
+    [(1, ["torch"]), (12, ["torch"]), (3, ["torch", "torch-export"]), (12, ["torch", "torch-export"])],
+    ids=["recording", "timing", "exporting", "timing both"],
+)
 def test_an_interrupt_leaves_nothing_behind(tmp_path, runs, runtimes):
     (tmp_path / "temporary").mkdir()
     script = tmp_path / "script.py"
