@@ -85,7 +85,7 @@ def _removal(figures: Figures) -> float:
 
 def _exact(figures: Figures) -> float:
     rows = figures["pruners"]
-    return 100 * sum(row["exact"] and not row["refused"] for row in rows) / len(rows)
+    return float(100 * sum(row["exact"] and not row["refused"] for row in rows) / len(rows))
 
 
 def filed(model: str, key: str, scale: float = 1.0) -> Callable[[Figures], float]:

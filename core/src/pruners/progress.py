@@ -30,10 +30,14 @@ def show_progress(console: Console | None = None) -> Iterator[None]:
     console : rich.console.Console, optional
         Where to show it; the error stream when left out, where that is a terminal or a notebook.
 
+    Yields
+    ------
+    None
+        Meanwhile each piece of long work under way has a line, which goes away when the work ends.
+
     Notes
     -----
-    One line for each piece of work under way, which goes away when the work ends. Shown in the
-    thread that asked. The command line does this on a terminal.
+    Shown in the thread that asked. The command line does this on a terminal.
 
     Examples
     --------
