@@ -45,16 +45,17 @@ def resnet50() -> nn.Module:
     return network
 
 
-NETWORKS: Mapping[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
-    "MLP 1024-2048-2048-10": (perceptron, (1, 1024)),
-    "ResNet-20": (ResNet20, (1, 3, 32, 32)),
-    "ResNet-50": (resnet50, (1, 3, 224, 224)),
+NETWORKS: Mapping[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
+    "MLP 1024-2048-2048-10": (perceptron, (1, 1024), 100),
+    "ResNet-20": (ResNet20, (1, 3, 32, 32), 100),
+    "ResNet-50": (resnet50, (1, 3, 224, 224), 15),
 }
+"""``{name: (what builds it, shape of its input, rounds)}``."""
 
 
-def measured(network: str, rounds: int) -> pruners.Measurement:
+def measured(network: str, rounds: int | None) -> pruners.Measurement:
     """Return one network in three forms, measured in every runtime."""
-    build, shape = NETWORKS[network]
+    build, shape, usual = NETWORKS[network]
     torch.manual_seed(0)
     dense = build().eval()
     x = torch.randn(shape)
@@ -66,7 +67,7 @@ def measured(network: str, rounds: int) -> pruners.Measurement:
         {"dense": dense, ZEROS: zeros, REMOVED: removed},
         x,
         [name for name in RUNTIMES if name == "torch" or name in pruners.installed().names("runtime")],
-        rounds=rounds,
+        rounds=rounds or usual,
         data=[torch.randn(shape) for _ in range(BATCHES)],
     )
 
@@ -117,7 +118,7 @@ def _line(row: Any, dense: Any) -> tuple[str, ...]:
 
 
 NOTES = (
-    "Wall time of one run, batch 1, as `pruners.measure` takes it: the median over {rounds} rounds and the "
+    "Wall time of one run, batch 1, as `pruners.measure` takes it: the median over rounds ({rounds}) and the "
     "middle half; in every round every row runs once, in an order drawn anew. *no faster*: the middle halves "
     "overlap, the medians differ by less than 3 %, or it is slower.",
     "Peak memory: growth of a fresh process that opens the file and runs it once. Error: largest difference "
@@ -127,11 +128,18 @@ NOTES = (
 )
 
 
+def _listed(found: Mapping[str, pruners.Measurement]) -> str:
+    return ", ".join(
+        f"{network}: {each.rounds}, load average {each.machine['load average']}"
+        for network, each in found.items()
+    )
+
+
 @click.command()
 @click.option("--network", "networks", multiple=True, type=click.Choice(list(NETWORKS)), help="Only these.")
-@click.option("--rounds", default=12, show_default=True, help="Of each row.")
+@click.option("--rounds", type=int, help="Of each row; 100 of the small networks, 15 of the large one.")
 @click.option("--no-write", is_flag=True, help="Record nothing.")
-def main(networks: tuple[str, ...], rounds: int, no_write: bool) -> None:
+def main(networks: tuple[str, ...], rounds: int | None, no_write: bool) -> None:
     """Measure every network and record what was found."""
     torch.set_num_threads(1)
     console = Console()
@@ -147,7 +155,7 @@ def main(networks: tuple[str, ...], rounds: int, no_write: bool) -> None:
         "runtimes",
         {network: each.to_dict() for network, each in found.items()},
         [table for network, each in found.items() for table in tables(network, each)],
-        [note.format(rounds=rounds, versions=versions) for note in NOTES],
+        [note.format(rounds=_listed(found), versions=versions) for note in NOTES],
         time="wall time",
     )
 

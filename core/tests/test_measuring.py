@@ -313,7 +313,7 @@ def test_faster_only_where_the_spreads_are_apart():
         "pruned is 1.52 times as fast as dense in engine here (1 thread, batch 1): "
         "dense 3.04 ms (3.00 to 3.10), pruned 2.00 ms (1.90 to 2.10)."
     )
-    overlapping = measured((3.0, 2.0, 4.0), (2.0, 1.9, 2.1))
+    overlapping = measured((3.0, 2.0, 3.2), (2.0, 1.9, 2.1))
     assert overlapping.sentences()[1].startswith(
         "No faster here: pruned in engine (1 thread, batch 1): dense"
     )
@@ -331,6 +331,14 @@ def test_macs_are_said_plainly():
     assert same.sentences()[0] == "pruned takes 1,000 MACs, as many as dense: zeros are multiplied, too."
     fewer = measured((1.0, 0.9, 1.1), (1.0, 0.9, 1.1), macs=520)
     assert fewer.sentences()[0] == "pruned takes 520 MACs, 0.520 of dense's 1,000."
+
+
+def test_a_restless_machine_is_pointed_out():
+    told = measured((1.0, 0.9, 1.5), (1.0, 0.9, 1.1)).sentences()
+    assert told[-2].startswith(
+        "In 1 of 2 rows the middle half is wider than 50% of the median: something else"
+    )
+    assert not any("middle half is" in each for each in measured((1, 0.8, 1.2), (1, 0.9, 1.1)).sentences())
 
 
 def test_outputs_that_differ_are_pointed_out():
@@ -355,6 +363,7 @@ def test_the_shape_of_the_plain_values(plugin):
     }  # fmt: skip
     assert values["machine"]["logical cores"] == os.cpu_count()
     assert values["machine"]["processor"]
+    assert "load average" in values["machine"]
     assert values["machine"]["versions"]["numpy"] == np.__version__
 
 

@@ -22,6 +22,7 @@ def facts(distributions: Iterable[str]) -> dict[str, Any]:
         "processor": processor(),
         "logical cores": os.cpu_count(),
         "usable cores": _usable(),
+        "load average": _load(),
         "system": platform.system(),
         "versions": {
             "python": platform.python_version(),
@@ -37,6 +38,14 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _load() -> float | None:
+    """Return how many processes wanted to run in the last minute, on average."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (AttributeError, OSError):  # not on every system
+        return None
 
 
 def _usable() -> int | None:

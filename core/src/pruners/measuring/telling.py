@@ -13,6 +13,8 @@ from .results import Measurement, ModelFigures, RuntimeRow
 
 CLOSE = 0.01
 """Outputs further apart than this part of the largest are pointed out."""
+WIDE = 0.5
+"""A spread wider than this part of the median is pointed out."""
 
 
 def sentences(found: Measurement) -> Iterator[str]:
@@ -28,6 +30,7 @@ def sentences(found: Measurement) -> Iterator[str]:
             before, after = rows[reference.name, runtime].latency, rows[model.name, runtime].latency
             if before and after:
                 yield _faster(found, runtime, (reference.name, before), (model.name, after))
+    yield from _restless(found)
     yield from _apart(found)
     yield from _refused(found)
     if any(row.latency for row in found.rows):
@@ -67,6 +70,18 @@ def _faster(
         return f"{second} is {faster}: {times}."
     slower = "slower, " if gain < 0 else ""
     return f"No faster here: {second} in {runtime}{_setting(found)}: {slower}{times}."
+
+
+def _restless(found: Measurement) -> Iterator[str]:
+    timed = [row for row in found.rows if row.latency]
+    wide = [
+        row for row in timed if row.latency and row.latency.high - row.latency.low > WIDE * row.latency.median
+    ]
+    if wide:
+        yield (
+            f"In {len(wide)} of {len(timed)} rows the middle half is wider than {WIDE:.0%} of the median: "
+            "something else was running here; measure again, or with more rounds."
+        )
 
 
 def _apart(found: Measurement) -> Iterator[str]:
