@@ -19,6 +19,7 @@ import click
 import torch
 from measuring import Columns, installed, record
 from resnet20 import ResNet20
+from resnet50 import ResNet50
 from rich.console import Console
 from torch import nn
 
@@ -37,18 +38,10 @@ def perceptron() -> nn.Module:
     return nn.Sequential(*layers)
 
 
-def resnet50() -> nn.Module:
-    """Return torchvision's ResNet-50, untrained."""
-    from torchvision.models import resnet50 as build
-
-    network: nn.Module = build()
-    return network
-
-
 NETWORKS: Mapping[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
     "MLP 1024-2048-2048-10": (perceptron, (1, 1024), 100),
     "ResNet-20": (ResNet20, (1, 3, 32, 32), 100),
-    "ResNet-50": (resnet50, (1, 3, 224, 224), 15),
+    "ResNet-50": (ResNet50, (1, 3, 224, 224), 15),
 }
 """``{name: (what builds it, shape of its input, rounds)}``."""
 
