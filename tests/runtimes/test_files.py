@@ -8,6 +8,7 @@ import onnxruntime
 import openvino
 import pytest
 import torch
+from pruners_torch.exporting import writing
 from torch import nn
 
 import pruners
@@ -114,6 +115,16 @@ def test_wrapped_modules_are_written_as_the_users_own(tmp_path):
     close(onnxruntime_runs(made.path, torch.ones(3, 64)), expected(model, torch.ones(3, 64)))
     compiled = torch.compile(model, backend="eager")
     assert pruners.export(compiled, tmp_path / "net.onnx", torch.ones(1, 64), measure=0).ran
+
+
+def test_weights_that_are_too_large_for_one_file_lie_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "_LARGEST", 0)
+    model = mlp(256)
+    made = pruners.export(model, tmp_path / "net.onnx", torch.ones(1, 256), measure=0)
+    assert sorted(made.files) == sorted(path.name for path in tmp_path.iterdir())
+    assert len(made.files) == 2
+    assert made.files["net.onnx"] < 4 * 256 * 256 < made.bytes
+    close(onnxruntime_runs(made.path, torch.ones(2, 256)), expected(model, torch.ones(2, 256)))
 
 
 def test_half_precision_has_a_tolerance_of_its_own(tmp_path):

@@ -45,6 +45,11 @@ class Refuses(Liar):
         raise pruners.ExportError("it is Sunday")
 
 
+class Interrupted(Liar):
+    def open(self, model, *, threads):
+        raise KeyboardInterrupt
+
+
 def through(monkeypatch, *runtimes):
     aim = Target("onnx", "onnx", tuple((type(each).__name__, each) for each in runtimes))
     monkeypatch.setattr(exporting, "target", lambda to, formats: aim)
@@ -66,6 +71,16 @@ def test_a_runtime_that_cannot_run_it_is_told(tmp_path, monkeypatch):
     with pytest.raises(pruners.ExportError, match="no runtime runs the export: it is Sunday"):
         pruners.export(mlp(), tmp_path / "other.onnx", torch.ones(2, 64))
     assert [each.name for each in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
+    through(monkeypatch, Interrupted())
+    model = mlp().train()
+    before = state(model)
+    with pytest.raises(KeyboardInterrupt):
+        pruners.export(model, tmp_path / "net.onnx", torch.ones(2, 64))
+    assert state(model) == before
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
