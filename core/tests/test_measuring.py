@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import textwrap
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 import pruners
 from pruners import registry
@@ -275,6 +277,14 @@ def test_models_and_files_are_as_before(plugin, tmp_path, monkeypatch):
         pruners.measure(model, INPUTS, "files")
     assert {name: array.tobytes() for name, array in model.items()} == before
     assert os.listdir(tmp_path / "temporary") == []
+
+
+def test_progress_is_shown_where_somebody_asks(plugin):
+    shown = io.StringIO()
+    with pruners.show_progress(Console(file=shown, force_terminal=True, width=100)):
+        pruners.measure(network(), INPUTS, "network", rounds=2)
+    for what in ("counting, models", "opening, models in runtimes", "timing, rounds"):
+        assert what in shown.getvalue()
 
 
 def test_how_far_outputs_are_apart():
