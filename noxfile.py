@@ -353,8 +353,8 @@ def conformance(session: nox.Session) -> None:
 
 @nox.session(python="3.11", reuse_venv=True)
 def benchmarks(session: nox.Session) -> None:
-    """Time selection, the mask step and removal against memory, torch.nn.utils.prune and Torch-Pruning."""
-    install(session, ["core", *PLUGINS, TORCH, REFERENCE])
+    """Time selection, the mask step, removal, files and runtimes, each beside what else there is."""
+    install(session, ["core", *PLUGINS, f"{TORCH}[onnx]", REFERENCE, *RUNTIMES])
     install_networks(session)
     session.install("--no-deps", "torch-pruning==1.6.1")  # it asks for libraries that nothing here uses
     session.run("python", "-m", "benchmarks", *session.posargs, env=ONE_THREAD)

@@ -6,5 +6,5 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-for script in ("selection.py", "mask_step.py", "channels.py", "structure.py", "file_size.py"):
+for script in ("selection.py", "mask_step.py", "channels.py", "structure.py", "file_size.py", "runtimes.py"):
     subprocess.run([sys.executable, HERE / script, *sys.argv[1:]], check=True)
