@@ -93,9 +93,10 @@ def test_text_in_figures_is_text_and_colours_are_the_pages(whole):
     assert {"sparsity", "accuracy", "loss", "optimizer steps", "|w|", "score", "metric"} <= words
     figures = "".join(re.findall(r"<svg.*?</svg>", page.raw, re.DOTALL))
     assert set(re.findall(r"#[0-9a-f]{6}\b", figures)) == set()
-    variables = set(re.findall(r"var\((--\w+)\)", page.raw))
-    for scheme in page.raw.partition("@media (prefers-color-scheme: dark)")[::2]:
-        assert all(f"{name}:" in scheme for name in variables)
+    light, _, dark = page.raw.partition("@media (prefers-color-scheme: dark)")
+    named = [set(re.findall(r"(--\w+): #", scheme)) for scheme in (light, dark)]
+    assert named[0] == named[1] >= set(re.findall(r"var\((--\w+)\)", page.raw))
+    assert {f"--c{index}" for index in range(8)} < named[0]
 
 
 def test_it_fits_a_phone(whole):
@@ -147,7 +148,7 @@ def test_names_are_data_wherever_they_come_from(tmp_path):
     dense = {name: array.copy() for name, array in weights.items()}
     pruning = pruners.attach(weights, pruners.Rule(sparsity=0.5))
     pruning.step()
-    pruning.record(**{evil: 0.5})
+    pruning.record(**{evil: 0.5, "$m_1$": 1.0})
     removal = json.loads(json.dumps(making.REMOVAL).replace("conv.weight", "<script>c"))
     path = tmp_path / "evil.html"
     pruners.page(
@@ -167,7 +168,9 @@ def test_names_are_data_wherever_they_come_from(tmp_path):
     assert any(cell.said == "<script>m" for cell in page.all("td"))
     assert any(evil in figure.attributes["aria-label"] for figure in page.all("svg"))
     assert evil in page.all("img")[0].attributes["alt"]
-    assert any(text.said.startswith("<script>alert(1)") for text in page.all("text"))
+    words = [text.said for text in page.all("text")]
+    assert any(said.startswith("<script>alert(1)") for said in words)
+    assert "$m_1$" in words
 
 
 def test_three_hundred_layers_stay_readable_and_small(tmp_path):
