@@ -8,14 +8,17 @@ from collections.abc import Iterable
 import numpy as np
 from attrs import define, field
 
-_BITS = 34
-"""Bits of one level: so many that the sum of a chunk of `keys.CHUNK` terms is exact in float64."""
+BLOCK = 1 << 15
+"""Terms that are added at a time, at most: few enough to stay in a core's own cache."""
+_BITS = 47
+"""Bits of a term that count: sums of 64 are exact in float64, sums of a block in int64."""
+_LANES = 64
 
 
 @define
 class Anchored:
     """
-    The sum of terms between 0 and `bound`, as a whole number of units of ``bound * 2**-68``.
+    The sum of terms between 0 and `bound`, as a whole number of units of about ``bound * 2**-47``.
 
     Each term is rounded to units by itself, and whole numbers add up exactly.
     """
@@ -24,27 +27,30 @@ class Anchored:
     units: int = field(default=0, init=False)
 
     @property
-    def _exponent(self) -> int:
-        return math.frexp(self.bound)[1]
+    def _shift(self) -> int:
+        return _BITS - math.frexp(self.bound)[1]
 
     def add(self, blocks: Iterable[np.ndarray]) -> None:
-        """Add the terms of float64 arrays of at most `keys.CHUNK` elements each; these are overwritten."""
+        """Add the terms of float64 arrays of at most `BLOCK` elements each; these are overwritten."""
         if self.bound == 0 or not math.isfinite(self.bound):
             return
-        shift = _BITS - self._exponent
+        shift = self._shift
         for block in blocks:
-            scaled = np.multiply(block, 2.0**shift, out=block) if abs(shift) < 900 else np.ldexp(block, shift)
-            high = np.rint(scaled)
-            self.units += int(np.sum(high)) << _BITS
-            np.subtract(scaled, high, out=scaled)
-            np.multiply(scaled, 2.0**_BITS, out=scaled)
-            self.units += int(np.sum(np.rint(scaled, out=scaled)))
+            terms = block.reshape(-1)
+            if abs(shift) < 900:
+                np.multiply(terms, 2.0**shift, out=terms)
+            else:
+                np.ldexp(terms, shift, out=terms)
+            np.rint(terms, out=terms)
+            full = terms.size // _LANES * _LANES
+            sums = terms[:full].reshape(_LANES, -1).sum(axis=0)
+            self.units += int(sums.astype(np.int64).sum()) + int(terms[full:].sum())
 
     def value(self) -> float:
-        """Return the sum, correctly rounded; infinity where it is too large."""
-        if not math.isfinite(self.bound):
+        """Return the sum, correctly rounded from units; infinity where it is too large."""
+        if self.bound == 0 or not math.isfinite(self.bound):
             return self.bound
         try:
-            return math.ldexp(float(self.units), self._exponent - 2 * _BITS)
+            return math.ldexp(float(self.units), -self._shift)
         except OverflowError:
             return math.inf
