@@ -19,6 +19,7 @@ from .removal_plans import whole_layers
 from .removal_work import Cutting, Heads, Work
 from .removals import Removal
 from .scoring import as_pruner
+from .sharding.ranks import boxes_of
 from .structure.choosing import Amount, Reduction
 from .structure.plan import RemovalPlan, Removed
 
@@ -218,6 +219,11 @@ def _traceable(model: Any, example_inputs: Any) -> Traceable:
         raise RemovalError(
             f"backend {backend.name!r} cannot trace a model, so channels cannot be removed; masks can be "
             "made with pruners.prune"
+        )
+    if boxes := boxes_of(opened):
+        raise RemovalError(
+            f"layer {next(iter(boxes))!r} lies in pieces on several ranks, and channels leave whole layers: "
+            "remove them before the model is sharded"
         )
     return opened
 

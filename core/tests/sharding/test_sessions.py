@@ -9,7 +9,7 @@ import pruners
 from pruners import OptionError, PrunerFailed, RankError, ScoreError, StateError
 
 from .cuts import all_well, even, joined, on_ranks
-from .sharded import ShardedModel
+from .sharded import ShardedBackend, ShardedModel
 
 RANDOM = np.random.default_rng(3)
 WHOLE = {"a": RANDOM.standard_normal((10, 6)).astype("float32"), "b": RANDOM.standard_normal((7, 4))}
@@ -333,3 +333,12 @@ def test_ranks_with_different_rules_are_told(boxes):
 
     for error in on_ranks(3, work):
         assert isinstance(error, RankError) and "by different rules" in str(error)
+
+
+def test_channels_of_layers_in_pieces_are_not_removed(monkeypatch):
+    monkeypatch.setattr(ShardedModel, "run", lambda self, inputs: None, raising=False)
+    monkeypatch.setattr(ShardedModel, "trace", lambda self, *given, **more: None, raising=False)
+    monkeypatch.setattr("pruners.removing.backend_for", lambda model: ShardedBackend())
+    for error in on_ranks(3, lambda group: pruners.remove(opened(group), sparsity=0.5, example_inputs=())):
+        assert isinstance(error, pruners.RemovalError)
+        assert "'a' lies in pieces" in str(error) and "before the model is sharded" in str(error)
