@@ -143,7 +143,7 @@ class Pruning:
         Keep what was measured now, beside the session's time and the sparsity reached.
 
         `history` has it, `state_dict` carries it, `pruners.page` draws it over time. It may also be
-        called after `finish`.
+        called after `finish`. Where layers lie in pieces on several ranks, all of them call it.
 
         Parameters
         ----------
@@ -159,11 +159,15 @@ class Pruning:
         self._history.append(Record(self._time, self.sparsity().total, checked(metrics)))
 
     def sparsity(self) -> Sparsity:
-        """Return each layer's fraction of zero weights, and zeros over all listed weights."""
+        """
+        Return each layer's fraction of zero weights, and zeros over all listed weights.
+
+        Of layers in pieces on several ranks the whole is counted: all ranks call this, and `report`.
+        """
         return sparsity_of(self._opened, self._masks)
 
     def report(self) -> Report:
-        """Return what pruning has reached so far, layer by layer."""
+        """Return what pruning has reached so far, layer by layer; of layers in pieces all ranks call this."""
         notes = {name: plan.note(name, self._time) for plan in self._plans for name in plan.names}
         notes |= {name: f"skipped: {reason}" for name, reason in self.skipped.items()}
         return session_report(self._opened, self._masks, notes)

@@ -156,13 +156,16 @@ def check_same_masks(
 ) -> None:
     """Raise `pruners.RankError` unless ranks that hold copies of a piece have the same mask for it."""
     mine = [_digest(f"{mask.shape}".encode(), np.packbits(mask).tobytes()) for mask in masks.values()]
-    told = np.stack(peers.gather(np.frombuffer(b"".join(mine), np.uint8).copy()))
-    rows = told.reshape(peers.size, len(masks), _DIGEST)
+    digests = np.stack(peers.gather(np.frombuffer(b"".join(mine), np.uint8).copy()))
+    rows = digests.reshape(peers.size, len(masks), _DIGEST)
     for index, name in enumerate(masks):
-        pieces = list(boxes.get(name, [None] * peers.size))
-        for rank, box in enumerate(pieces):
-            first = pieces.index(box)
-            if (rows[rank, index] != rows[first, index]).any():
+        told = [row.tobytes() for row in rows[:, index]]
+        if name not in boxes and len(set(told)) == 1:
+            continue
+        holders: dict[Box | None, int] = {}
+        for rank, box in enumerate(boxes.get(name, [None] * peers.size)):
+            first = holders.setdefault(box, rank)
+            if told[rank] != told[first]:
                 raise RankError(
                     f"ranks computed different masks; the first layer that differs is {name!r}, on ranks "
                     f"{first} and {rank}. Weights, rules and seeds must be the same on all ranks; give "

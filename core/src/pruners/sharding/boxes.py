@@ -35,10 +35,16 @@ class Among:
     shape: tuple[int, ...]
     boxes: tuple[Box, ...]
     peers: Peers = field(repr=False)
+    _first: dict[Box, int] = field(init=False, repr=False)
+    """The lowest rank that holds each piece."""
+
+    @_first.default
+    def _lowest(self) -> dict[Box, int]:
+        return {box: rank for rank, box in reversed(list(enumerate(self.boxes)))}
 
     def __attrs_post_init__(self) -> None:
-        distinct = set(self.boxes)
-        if len(self.boxes) != self.peers.size or sum(box.size for box in distinct) != math.prod(self.shape):
+        total = sum(box.size for box in self._first)
+        if len(self.boxes) != self.peers.size or total != math.prod(self.shape):
             raise RankError(
                 f"the pieces of a layer of shape {self.shape} on {self.peers.size} ranks do not make it up: "
                 f"{', '.join(str(box) for box in self.boxes)}"
@@ -61,7 +67,7 @@ class Among:
 
     def counts(self, rank: int) -> bool:
         """Return whether the piece of `rank` counts."""
-        return self.boxes.index(self.boxes[rank]) == rank
+        return self._first[self.boxes[rank]] == rank
 
     def coarser(self, extent: Sequence[int]) -> Among:
         """
