@@ -24,6 +24,7 @@ from rich.console import Console
 from torch import nn
 
 import pruners
+from pruners.measuring.telling import WIDE
 
 RUNTIMES = ("torch", "torch-export", "onnxruntime", "openvino", "openvino-int8")
 BATCHES = 8
@@ -97,23 +98,33 @@ def tables(network: str, found: pruners.Measurement) -> list[Columns]:
 def _line(row: Any, dense: Any) -> tuple[str, ...]:
     if row.latency is None:
         return (row.runtime, row.model, row.note, "", "", "", "", "")
-    gain = dense.gain(row.latency) if dense else 0.0
     return (
         row.runtime,
         row.model,
         f"{row.latency.median:.3f}",
         f"{row.latency.low:.3f} to {row.latency.high:.3f}",
-        "" if row.model == "dense" else f"{1 + gain:.2f} x" if gain > 0 else "no faster",
+        "" if row.model == "dense" else _beside(dense, row.latency),
         "" if row.file_bytes is None else f"{row.file_bytes / 1e6:.2f}",
         "" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:.0f}",
         "" if row.error is None else f"{row.error:.0e}",
     )
 
 
+def _beside(dense: Any, latency: Any) -> str:
+    if dense is None:
+        return ""
+    gain = dense.gain(latency)
+    if gain > 0:
+        return f"{1 + gain:.2f} x"
+    restless = any(each.high - each.low > WIDE * each.median for each in (dense, latency))
+    return "cannot be told" if gain == 0 and restless else "no faster"
+
+
 NOTES = (
     "Wall time of one run, batch 1, as `pruners.measure` takes it: the median over rounds ({rounds}) and the "
     "middle half; in every round every row runs once, in an order drawn anew. *no faster*: the middle halves "
-    "overlap, the medians differ by less than 3 %, or it is slower.",
+    "overlap, the medians differ by less than 3 %, or it is slower; *cannot be told*: they overlap, and one is "
+    "wider than half of its median, since something else ran on the machine.",
     "Peak memory: growth of a fresh process that opens the file and runs it once. Error: largest difference "
     "from the live model's outputs, over the largest; int8 is calibrated on 8 random batches.",
     "Weights are random: sizes and times do not depend on them, errors of int8 do.",
