@@ -123,8 +123,8 @@ def _beside(dense: Any, latency: Any) -> str:
 NOTES = (
     "Wall time of one run, batch 1, as `pruners.measure` takes it: the median over rounds ({rounds}) and the "
     "middle half; in every round every row runs once, in an order drawn anew. *no faster*: the middle halves "
-    "overlap, the medians differ by less than 3 %, or it is slower; *cannot be told*: they overlap, and one is "
-    "wider than half of its median, since something else ran on the machine.",
+    "overlap, the medians differ by less than 3 %, or it is slower; *cannot be told*: they overlap, and one "
+    "is wider than half of its median, since something else ran on the machine.",
     "Peak memory: growth of a fresh process that opens the file and runs it once. Error: largest difference "
     "from the live model's outputs, over the largest; int8 is calibrated on 8 random batches.",
     "Weights are random: sizes and times do not depend on them, errors of int8 do.",
