@@ -221,6 +221,13 @@ def callbacks(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11", tags=["test"])
+def distributed(session: nox.Session) -> None:
+    """Masks, checkpoints and failures on 1, 2 and 4 processes, and on a graphics card where there is one."""
+    install(session, [*ALGORITHMS, TORCH], "rich", "scikit-learn")
+    pytest(session, "tests/distributed")
+
+
+@nox.session(python="3.11", tags=["test"])
 def runtimes(session: nox.Session) -> None:
     """Exported files in the runtimes they are deployed to: ONNX Runtime, OpenVINO, torch.export."""
     install(session, [*ALGORITHMS, f"{TORCH}[onnx]", *RUNTIMES])

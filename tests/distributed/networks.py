@@ -64,7 +64,7 @@ def alone() -> nn.Module:
 
 def copies() -> nn.Module:
     """Return the network in copies, as DistributedDataParallel has it."""
-    return DistributedDataParallel(Network())
+    return DistributedDataParallel(Network(), find_unused_parameters=True)
 
 
 def pieces() -> nn.Module:

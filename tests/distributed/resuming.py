@@ -79,7 +79,8 @@ class Training:
 def begun(layout: str) -> Training:
     """Return a training that has just begun; without a group, on the whole model."""
     model = LAYOUTS[layout]() if group.is_initialized() else networks.alone()
-    return Training(model, OPTIMIZERS[layout](model.parameters()))
+    used = [each for name, each in model.named_parameters() if "halves" not in name and "wider" not in name]
+    return Training(model, OPTIMIZERS[layout](used))  # others get no state, which a checkpoint would miss
 
 
 def save(folder: Path) -> dict[str, np.ndarray]:

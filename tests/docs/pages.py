@@ -5,8 +5,8 @@ Run the code blocks of a Markdown page, in order, in one namespace and one worki
 ``py``                is shown and does not run: what was typed for another tool
 ``pycon``             runs as a doctest
 ``toml``, ``yaml``    are files: they need a title, and are written
-``console``           ``$ pruners ...`` and ``$ pytest ...`` run, what is shown is compared; commands that
-                      change this environment (``pip``, ``make``, ...) must name things that exist
+``console``           ``$ pruners ...``, ``$ pytest ...`` and ``$ torchrun ...`` run, what is shown is
+                      compared; commands that change this environment (``pip``, ``make``, ...) must name things that exist
 ``text``              with the title "output" is compared with what the block before it printed
 
 A line ``--8<-- "path"`` stands for a file below ``docs``, as on the site.
@@ -41,6 +41,8 @@ from sybil.region import Lexeme
 ROOT = Path(__file__).parents[2]
 LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 EXECUTED = {"python", "pycon", "console"}
+RUN = {"pruners": "pruners", "pytest": "pytest", "torchrun": "torch.distributed.run"}
+"""Programs that are run, by the module that is."""
 IGNORED = {"bash", "markdown", "mermaid", "py"}
 DOCS, MXNET = "docs", "mxnet"
 """Environments that blocks run in; the first is where the site is built."""
@@ -128,7 +130,7 @@ class Page:
     def _console(self, example: Example) -> str | None:
         for command, shown in commands(example.parsed):
             program, *arguments = shlex.split(command)
-            if program not in {"pruners", "pytest"}:
+            if program not in RUN:
                 check_only(program, arguments)
                 self._install(program, arguments)
             else:
@@ -141,7 +143,7 @@ class Page:
 
     def _call(self, program: str, arguments: list[str]) -> str:
         run = subprocess.run(
-            [sys.executable, "-m", program, *arguments],
+            [sys.executable, "-m", RUN[program], *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": f"{self.folder}{os.pathsep}{self.folder / 'site'}"},
             capture_output=True,

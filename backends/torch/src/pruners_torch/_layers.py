@@ -14,7 +14,7 @@ from pruners import Layer, OptionError, StateError
 from pruners.protocols.ranks import Box
 
 from ._parts import Origin, Part
-from ._pieces import Layout, layout_of, local, reshard
+from ._pieces import Layout, layout_of, local, reshard, types_of
 
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _WEIGHTS: tuple[tuple[tuple[type[nn.Module], ...], tuple[str, ...]], ...] = (
@@ -184,9 +184,10 @@ def _shape(parameter: nn.Parameter, groups: int) -> tuple[int, ...]:
 
 def origin_of(module: nn.Module) -> Origin:
     """Return what a module is, as far as rules and layouts ask."""
+    types = types_of(module)
     return Origin(
-        type=type(module).__name__,
-        bases=tuple(base.__name__ for base in type(module).__mro__[:-1]),
+        type=types[0].__name__,
+        bases=tuple(base.__name__ for base in types[:-1]),
         weights=tuple(name for name, _ in module.named_parameters(recurse=False) if _is_weight(module, name)),
         groups=int(module.groups) if isinstance(module, _TRANSPOSED) else 0,
     )

@@ -123,6 +123,13 @@ def sharded_modules(model: nn.Module) -> Iterator[Any]:
     return (module for module in model.modules() if known is not None and isinstance(module, known))
 
 
+def types_of(module: nn.Module) -> tuple[type, ...]:
+    """Return a module's type and those it is built on, nearest first, less those of `fully_shard`."""
+    types = type(module).__mro__
+    known = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
+    return types[types.index(known) + 1 :] if known in types else types
+
+
 def reshard(model: nn.Module) -> None:
     """Let every module that `fully_shard` wraps hold its pieces again; after a forward pass some do not."""
     for module in sharded_modules(model):
