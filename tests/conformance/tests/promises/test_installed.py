@@ -71,6 +71,7 @@ def test_pruners_that_need_data_are_checked_too(
     assert [record.check for record in records if record.status == "skipped"] == [
         "check_the_order_of_channels_does_not_matter",
         "check_masks_are_the_same_on_every_backend",
+        "check_a_declared_reach_is_true",
     ]
     wrong = [good.evolve(example, masks={"w": 1 - np.asarray(example.masks["w"])}) for example in examples]
     assert [record.check for record in run(name, examples=wrong) if not record.ok] == [
