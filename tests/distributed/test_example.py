@@ -18,7 +18,12 @@ def test_it_prunes_while_it_trains(option, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", script, *option]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = subprocess.run(
-        [*command, "--epochs", "2"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200
+        [*command, "--epochs", "2"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
     assert run.returncode == 0, run.stderr[-4000:]
     assert "90.0% zeros" in run.stdout
