@@ -6,7 +6,8 @@ Run the code blocks of a Markdown page, in order, in one namespace and one worki
 ``pycon``             runs as a doctest
 ``toml``, ``yaml``    are files: they need a title, and are written
 ``console``           ``$ pruners ...``, ``$ pytest ...`` and ``$ torchrun ...`` run, what is shown is
-                      compared; commands that change this environment (``pip``, ``make``, ...) must name things that exist
+                      compared; commands that change this environment (``pip``, ``make``, ...) must name
+                      things that exist
 ``text``              with the title "output" is compared with what the block before it printed
 
 A line ``--8<-- "path"`` stands for a file below ``docs``, as on the site.

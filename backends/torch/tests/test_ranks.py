@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as group
-from pruners_torch import _ranks
+from pruners_torch._peers import TorchPeers, peers
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 import pruners
+from pruners.sharding.averaging import averaged
 
 torch.set_num_threads(1)
 RANKS = 2
@@ -82,14 +83,14 @@ def ranks_left_alone_differ(rank: int) -> None:
 
 def the_average_is_the_average(rank: int) -> None:
     mine = {"a": np.arange(3.0) + rank, "b": np.array([[0.1, 0.2]]) * (rank + 1)}
-    found = _ranks.averaged(mine)
+    found = averaged(TorchPeers(), mine)
     np.testing.assert_array_equal(found["a"], np.arange(3.0) + 0.5)
     np.testing.assert_allclose(found["b"], [[0.15, 0.3]], rtol=1e-15)
 
 
 def different_models_are_refused(rank: int) -> None:
     with pytest.raises(pruners.ScoreError, match="every rank must hold the same model"):
-        _ranks.averaged({"a": np.zeros(3 + rank)})
+        averaged(TorchPeers(), {"a": np.zeros(3 + rank)})
 
 
 def training_goes_on(rank: int) -> None:
@@ -165,8 +166,6 @@ def test_two_ranks(tmp_path):
 
 
 def test_one_rank_alone():
-    assert _ranks.ranks() == 1
-    scores = {"a": np.array([1.0, 2.0])}
-    assert _ranks.averaged(scores) == scores
+    assert peers() is None
     with pytest.raises(pruners.OptionError, match="no process group"):
         kept(0, distributed=True)

@@ -18,7 +18,7 @@ from pruners.protocols import MODES, Form, Traced
 from pruners.protocols.ranks import Box
 from pruners.storage.tensors import ModelState, Sizes, StoredTensor
 
-from . import _ranks, _storage, exporting
+from . import _storage, exporting
 from ._arrays import to_host, to_tensor
 from ._keeper import TorchKeeper
 from ._layers import Weight, layers, optimizers, unwrapped, weights
@@ -208,14 +208,6 @@ class TorchModel:
         finally:
             self._shown.clear()
             self._shown.update(before)
-
-    def ranks(self) -> int:
-        """Return the size of the process group; 1 where there is none."""
-        return _ranks.ranks()
-
-    def averaged(self, scores: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """Return float64 scores averaged over all ranks: the same bits everywhere."""
-        return _ranks.averaged(scores)
 
     def trace(self, example_inputs: Any, *, form: Form = "module", modes: Sequence[str] = MODES) -> Traced:
         """
