@@ -25,6 +25,7 @@ def test_every_example_is_here():
         "mnist.py",
         "pytorch_mnist.py",
         "mxnet_mnist.py",
+        "torchrun_prune.py",
     }
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert all(Path(name).name in readme or Path(name).parent.name in readme for name in found)
