@@ -157,7 +157,9 @@ def on_copies(folder: Path) -> dict[str, np.ndarray]:
     """Return the same of copies under DistributedDataParallel."""
     model = networks.copies()
     given = {"data": batches(), "loss": loss}
-    found = run(model, "all", combinations()) | run(model, "data", with_data(), **given)
+    step = 1 if group.get_world_size() == 2 else 4  # on other numbers of ranks a part says enough
+    some = itertools.islice(combinations(), 0, None, step)
+    found = run(model, "all", some) | run(model, "data", with_data(), **given)
     return found | run(model, "recorded", read_off_recordings(), **given)
 
 
