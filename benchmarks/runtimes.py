@@ -24,7 +24,6 @@ from rich.console import Console
 from torch import nn
 
 import pruners
-from pruners.measuring.telling import WIDE
 
 RUNTIMES = ("torch", "torch-export", "onnxruntime", "openvino", "openvino-int8")
 BATCHES = 8
@@ -116,8 +115,7 @@ def _beside(dense: Any, latency: Any) -> str:
     gain = dense.gain(latency)
     if gain > 0:
         return f"{1 + gain:.2f} x"
-    restless = any(each.high - each.low > WIDE * each.median for each in (dense, latency))
-    return "cannot be told" if gain == 0 and restless else "no faster"
+    return "cannot be told" if dense.untold(latency) else "no faster"
 
 
 NOTES = (

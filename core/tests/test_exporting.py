@@ -111,6 +111,11 @@ def test_speed_is_said_plainly():
     assert same.speed.startswith("No faster here in One 1.0: 1.00 ms")
     slower = ran(dense=latency(1.0), latency=latency(1.5))
     assert slower.speed.startswith("No faster here in One 1.0: slower, ")
+    few = ran(dense=Latency(3.36, 2.93, 3.4, 3), latency=Latency(0.161, 0.159, 0.164, 3))
+    assert few.speed.startswith("Cannot be told in One 1.0: 3 rounds are too few, 10 would do: 3.36 ms")
+    assert few.gain == 0
+    wide = ran(dense=Latency(7.3, 3.5, 14.9, 20), latency=Latency(0.96, 0.89, 4.9, 20))
+    assert "something else was running here, measure again" in wide.speed
     assert ran(latency=latency(1.0)).speed.startswith("In One 1.0: ")
     assert ran().speed == "Latency in One 1.0 was not measured."
 
@@ -125,6 +130,7 @@ def test_a_proof_and_a_judgement():
         "Rounded, so not equal: in One 1.0, 1,000 outputs differ by at most 2.0e-02"
     )
     assert rounded.proof.endswith("the largest output is the same in 98.4% of 64 examples.")
+    assert ran(rounded=True, agreement=1.0, examples=1).proof.endswith("100.0% of 1 example.")
 
 
 def test_an_export_in_words_and_values():

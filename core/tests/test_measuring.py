@@ -331,8 +331,12 @@ def test_faster_only_where_the_spreads_are_apart():
     assert noise.sentences()[1].startswith("No faster here: pruned")
     slower = measured((1.0, 0.9, 1.1), (2.0, 1.9, 2.1))
     assert "No faster here: pruned in engine (1 thread, batch 1): slower, dense" in slower.sentences()[1]
+    wide = measured((3.0, 1.0, 9.0), (2.0, 1.9, 2.1))
+    assert wide.sentences()[1].startswith(
+        "Cannot be told: pruned in engine (1 thread, batch 1): something else was running here, measure again"
+    )
     assert apart.sentences()[-1] == (
-        "Times are medians of 20 rounds in turn, with the middle half in brackets, on P."
+        "Times are medians of 20 rounds in turn, with the middle half in brackets, on 1 thread of P."
     )
 
 

@@ -83,7 +83,8 @@ def export(
     installed runtime that opens the format proves the file; it is timed in each.
 
     Zeros are numbers like others in most runtimes. Faster is said only where the middle halves of
-    the times lie apart and the medians differ by more than 3 %; else it says "No faster here".
+    the times lie apart and the medians differ by more than 3 %; else it says "No faster here", or, of
+    fewer than 10 rounds and of times that scatter widely, "Cannot be told".
 
     Examples
     --------

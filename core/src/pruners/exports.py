@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .measuring.latency import Latency
+from .measuring.latency import Latency, in_a_word
 from .tables import as_text
 
 
@@ -56,9 +56,8 @@ class Ran:
         text = f"Rounded, so not equal: in {self.title}, {self.numbers:,} outputs {apart}"
         if self.agreement is None:
             return f"{text}."
-        return (
-            f"{text}; the largest output is the same in {self.agreement:.1%} of {self.examples:,} examples."
-        )
+        of = f"{self.examples:,} example{'s' if self.examples != 1 else ''}"
+        return f"{text}; the largest output is the same in {self.agreement:.1%} of {of}."
 
     @property
     def speed(self) -> str:
@@ -71,6 +70,8 @@ class Ran:
         gain = self.dense.gain(self.latency)
         if gain > 0:
             return f"{1 + gain:.2f} times as fast as the dense export in {self.title} here: {times}."
+        if untold := self.dense.untold(self.latency):
+            return f"Cannot be told in {self.title}: {untold}: {times}."
         slower = "slower, " if gain < 0 else ""
         return f"No faster here in {self.title}: {slower}{times}."
 
@@ -164,7 +165,7 @@ def _table(exported: Exported) -> Table:
             f"{each.error:.1e}",
             _median(each.dense),
             _median(each.latency),
-            _times(each.gain),
+            _times(each),
         )
     return table
 
@@ -173,5 +174,7 @@ def _median(latency: Latency | None) -> str:
     return "" if latency is None else f"{latency.median:.3f}"
 
 
-def _times(gain: float | None) -> str:
-    return "" if gain is None else f"{1 + gain:.2f}" if gain else "no faster"
+def _times(ran: Ran) -> str:
+    if ran.dense is None or ran.latency is None:
+        return ""
+    return in_a_word(ran.dense, ran.latency)

@@ -74,11 +74,13 @@ class Removal:
     def speed(self) -> str:
         """What the measured latency means, in one sentence."""
         if self.latency is None:
-            return "Latency was not measured: pass measure=5 to time both models."
+            return "Latency was not measured: pass measure=10 to time both models."
         dense, small = self.latency
         gain = dense.gain(small)
         if gain > 0:
             return f"{1 + gain:.2f} times as fast here: {dense} before, {small} after."
+        if untold := dense.untold(small):
+            return f"Whether it is faster cannot be told: {untold}: {dense} before, {small} after."
         slower = "slower, " if gain < 0 else ""
         return f"No faster here: {slower}{dense} before, {small} after."
 

@@ -50,7 +50,7 @@ def remove(
     strict: bool = False,
     distributed: bool | None = None,
     tolerance: float | None = None,
-    measure: int = 5,
+    measure: int = 10,
     plan: RemovalPlan | Mapping[str, Any] | None = None,
 ) -> Removal:
     """
@@ -105,7 +105,7 @@ def remove(
         rank removes the same channels; by default, where there is one.
     tolerance : float, optional
         Largest relative difference that counts as equal; the backend chooses by precision.
-    measure : int, default 5
+    measure : int, default 10
         Rounds in which the latency of both models is measured; 0 measures nothing.
     plan : RemovalPlan or dict, optional
         Instead of `sparsity` or `count`: carry out what a removal of the same model chose elsewhere,

@@ -10,6 +10,10 @@ from attrs import frozen
 
 NOISE = 0.03
 """A difference of median latencies below this fraction counts as none."""
+FEWEST = 10
+"""With fewer rounds nothing is called faster: the middle halves of five lie apart by chance too often."""
+WIDE = 0.5
+"""A spread wider than this part of the median says that something else was running."""
 
 
 @frozen
@@ -33,9 +37,31 @@ class Latency:
 
     def gain(self, other: Latency) -> float:
         """Return how much faster `other` is, as a fraction; 0 where the two cannot be told apart."""
+        if min(self.rounds, other.rounds) < FEWEST:
+            return 0.0
         gain = self.median / other.median - 1
         apart = other.high < self.low if gain > 0 else other.low > self.high
         return gain if apart and abs(gain) > NOISE else 0.0
+
+    @property
+    def wide(self) -> bool:
+        """Whether the spread is so wide that something else was running."""
+        return self.high - self.low > WIDE * self.median
+
+    def untold(self, other: Latency) -> str:
+        """Return why nobody can tell which is faster; empty where it can be told, or no difference seen."""
+        rounds = min(self.rounds, other.rounds)
+        if rounds < FEWEST:
+            return f"{rounds} round{'s are' if rounds != 1 else ' is'} too few, {FEWEST} would do"
+        if not self.gain(other) and (self.wide or other.wide):
+            return "something else was running here, measure again or with more rounds"
+        return ""
+
+
+def in_a_word(before: Latency, after: Latency) -> str:
+    """Return how many times as fast `after` is, for a table."""
+    gain = before.gain(after)
+    return f"{1 + gain:.2f}" if gain else "cannot be told" if before.untold(after) else "no faster"
 
 
 def milliseconds(run: Callable[[], object]) -> float:

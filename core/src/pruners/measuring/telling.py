@@ -8,13 +8,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .latency import Latency
+from .latency import WIDE, Latency
 from .results import Measurement, ModelFigures, RuntimeRow
 
 CLOSE = 0.01
 """Outputs further apart than this part of the largest are pointed out."""
-WIDE = 0.5
-"""A spread wider than this part of the median is pointed out."""
 
 
 def sentences(found: Measurement) -> Iterator[str]:
@@ -68,15 +66,15 @@ def _faster(
     if gain > 0:
         faster = f"{1 + gain:.2f} times as fast as {first} in {runtime} here{_setting(found)}"
         return f"{second} is {faster}: {times}."
+    if untold := before.untold(after):
+        return f"Cannot be told: {second} in {runtime}{_setting(found)}: {untold}: {times}."
     slower = "slower, " if gain < 0 else ""
     return f"No faster here: {second} in {runtime}{_setting(found)}: {slower}{times}."
 
 
 def _restless(found: Measurement) -> Iterator[str]:
     timed = [row for row in found.rows if row.latency]
-    wide = [
-        row for row in timed if row.latency and row.latency.high - row.latency.low > WIDE * row.latency.median
-    ]
+    wide = [row for row in timed if row.latency and row.latency.wide]
     if wide:
         yield (
             f"In {len(wide)} of {len(timed)} rows the middle half is wider than {WIDE:.0%} of the median: "
@@ -103,7 +101,7 @@ def _refused(found: Measurement) -> Iterator[str]:
 
 
 def _setting(found: Measurement) -> str:
-    parts = [f"{found.threads} thread{'s' if found.threads != 1 else ''}"]
+    parts = [_threads(found)]
     parts += [f"batch {found.batch}"] if found.batch is not None else []
     return f" ({', '.join(parts)})"
 
@@ -111,9 +109,13 @@ def _setting(found: Measurement) -> str:
 def _how(found: Measurement) -> str:
     processor = found.machine.get("processor")
     return (
-        f"Times are medians of {found.rounds} rounds in turn, with the middle half in brackets"
-        f"{f', on {processor}' if processor else ''}."
+        f"Times are medians of {found.rounds} round{'s' if found.rounds != 1 else ''} in turn, "
+        f"with the middle half in brackets, on {_threads(found)}{f' of {processor}' if processor else ''}."
     )
+
+
+def _threads(found: Measurement) -> str:
+    return f"{found.threads} thread{'s' if found.threads != 1 else ''}"
 
 
 def tables(found: Measurement) -> list[Table]:

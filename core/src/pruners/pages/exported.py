@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from ..measuring.latency import Latency, in_a_word
 from .elements import Block, Cell, Section, count, short, table_of
 from .given import Given, Values, reading
 
@@ -17,7 +19,7 @@ def section(given: Given) -> Section | None:
     with reading("exported", "Exported.to_dict()"):
         rows = [(file, ran) for file in given.exported for ran in file["ran"] or [None]]
         columns: dict[str, list[Cell | None]] = {
-            "file": [str(file["path"]) for file, _ in rows],
+            "file": [Path(file["path"]).name for file, _ in rows],
             "for": [str(file["to"]) for file, _ in rows],
             "bytes": [count(file["bytes"]) for file, _ in rows],
             "dense export, bytes": [count(file["dense_bytes"]) for file, _ in rows],
@@ -27,13 +29,13 @@ def section(given: Given) -> Section | None:
             "exported, ms": [_median(ran, "latency") for _, ran in rows],
             "times as fast": [_times(ran) for _, ran in rows],
         }
-        lines = [str(sentence) for file in given.exported for sentence in file["sentences"]]
+        said = [str(sentence) for file in given.exported for sentence in file["sentences"]]
     caption = "Error: the largest difference from the live model's outputs, over the largest output."
     table = table_of(caption, columns, ("file", "for", "runtime"))
     return Section(
         name="exported",
         title="Exported files",
-        lines=lines,
+        lines=list(dict.fromkeys(said)),
         blocks=[Block(table=table)],
         data={"files": [dict(file) for file in given.exported]},
     )
@@ -53,4 +55,4 @@ def _median(ran: Values | None, which: str) -> str | None:
 def _times(ran: Values | None) -> str | None:
     if ran is None or ran["gain"] is None:
         return None
-    return f"{1 + ran['gain']:.2f}" if ran["gain"] else "no faster"
+    return in_a_word(Latency(**ran["dense"]), Latency(**ran["latency"]))

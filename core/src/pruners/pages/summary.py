@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from attrs import asdict, evolve, frozen
@@ -145,7 +146,9 @@ def _of_export(file: Values) -> Line:
     """Return one line for an exported file, with the latency in the first runtime that timed it."""
     runtime, latency = next(medians(file), ("", None))
     source = "the export" if latency is None else f"the export, latency in {runtime}"
-    return Line(name=f"exported: {file['path']}", file=file["bytes"], latency=latency, source=source)
+    return Line(
+        name=f"exported: {Path(file['path']).name}", file=file["bytes"], latency=latency, source=source
+    )
 
 
 def _summary(lines: Sequence[Line]) -> Table:
@@ -187,6 +190,8 @@ def _speed(before: Values, after: Values) -> str:
     gain = dense.gain(small)
     if gain > 0:
         return f"The smaller model is {1 + gain:.2f} times as fast here: {dense} before, {small} after."
+    if untold := dense.untold(small):
+        return f"Whether the smaller model is faster cannot be told: {untold}: {dense} before, {small} after."
     slower = "slower, " if gain < 0 else ""
     return f"The smaller model is no faster here: {slower}{dense} before, {small} after."
 

@@ -96,7 +96,7 @@ class OpenVINOInt8:
                 rounded = nncf.quantize(model, data, subset_size=len(batches))
                 openvino.save_model(rounded, str(target), compress_to_fp16=False)
         except Exception as error:
-            raise ExportError(f"NNCF cannot round {source.name!r} to int8: {line(error)}") from error
+            raise ExportError(f"NNCF cannot round the model's ONNX file to int8: {line(error)}") from error
 
 
 @contextmanager
