@@ -45,12 +45,14 @@ class Work:
         """Write an opened model to a path in a new folder; return what to know of the file."""
         path.parent.mkdir()
         converter = self.target.converter
+        source = path if converter is None else path.parent / f"source.{self.target.format}"
+        with steps(f"writing {self.target.format}"):
+            notes = tuple(opened.export(source, self.example_inputs, format=self.target.format))
         if converter is None:
-            return tuple(opened.export(path, self.example_inputs, format=self.target.format))
-        source = path.parent / f"source.{self.target.format}"
-        notes = tuple(opened.export(source, self.example_inputs, format=self.target.format))
+            return notes
         beside = set(path.parent.iterdir())
-        converter.convert(source, path, [opened.arrays(batch) for batch in self.batches])
+        with steps(f"converting for {self.target.to}"):
+            converter.convert(source, path, [opened.arrays(batch) for batch in self.batches])
         for each in beside:
             each.unlink()
         return notes

@@ -1,5 +1,9 @@
 """ONNX Runtime as a runtime: what it opens, how it is set, what it says of itself."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import onnx.parser
 import onnxruntime
@@ -63,3 +67,22 @@ def test_refusals(path, tmp_path):
         running([np.ones((1, 3), np.float32)])
     with pytest.raises(pruners.ExportError, match="cannot run the model.*double"):
         running([np.ones((1, 3))] * 2)
+
+
+def test_statistics_of_use_are_switched_off_and_the_environment_is_as_it_was(path, tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    code = (
+        "import os, sys, pruners\n"
+        "pruners.runtime('onnxruntime').open(sys.argv[1], threads=1)\n"
+        "print(os.environ.get('ORT_DISABLE_TELEMETRY'), os.listdir(os.environ['TMPDIR']))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        env={**environment, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[0] == "None []"

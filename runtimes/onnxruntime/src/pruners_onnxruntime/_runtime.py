@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import onnxruntime
 from attrs import field, frozen, validators
 
 from pruners import ExportError
+
+from ._onnxruntime import onnxruntime
 
 Optimisation = Literal["all", "extended", "basic", "off"]
 
