@@ -216,7 +216,7 @@ for each in BACKENDS:
 def callbacks(session: nox.Session) -> None:
     """What trains with Lightning and Hugging Face's Trainer and logs to TensorBoard, beside the real ones."""
     install(session, [*ALGORITHMS, f"{TORCH}[lightning,transformers]"], "tensorboard")
-    pytest(session, f"{TORCH}/tests/test_callbacks.py", "core/tests/pages/test_tensorboard.py")
+    pytest(session, f"{TORCH}/tests/test_callbacks.py", "core/tests/report_pages/test_tensorboard.py")
     pytest(session, "--doctest-modules", *CALLBACKS)
 
 
