@@ -11,6 +11,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from attrs import evolve
 from click.testing import CliRunner
 from rich.console import Console
 
@@ -338,6 +339,29 @@ def test_faster_only_where_the_spreads_are_apart():
     assert apart.sentences()[-1] == (
         "Times are medians of 20 rounds in turn, with the middle half in brackets, on 1 thread of P."
     )
+
+
+@pytest.mark.parametrize("width", [60, 200])
+def test_figures_are_whole_on_a_narrow_terminal(width):
+    found = measured((3.04, 3.0, 3.1), (2.0, 1.9, 2.1))
+    models = tuple(
+        evolve(
+            model,
+            parameters=123_456_789,
+            macs=148_557_824_000,
+            bytes={"dense file": 46_824_312, "sparse file": 5_775_302},
+            memory={"parameters": 46_758_048},
+            accuracy=0.9371,
+        )
+        for model in found.models
+    )
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(evolve(found, models=models))
+    table = console.file.getvalue().partition("runtime")[0]
+    for figure in ("123,456,789", "148,557,824,000", "46,824,312", "5,775,302", "46,758,048", "0.9371"):
+        assert table.count(figure) == 2
+    assert "\u2026" not in table
+    assert ("pruned" in table.splitlines()[1]) == (width == 60)
 
 
 def test_macs_are_said_plainly():

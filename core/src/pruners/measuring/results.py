@@ -120,9 +120,9 @@ class Measurement:
         }
 
     def __rich__(self) -> RenderableType:
-        from .telling import tables
+        from .telling import Fitting, tables
 
-        return Group(*tables(self), *(Text(sentence) for sentence in self.sentences()))
+        return Group(Fitting(self), *tables(self)[1:], *(Text(sentence) for sentence in self.sentences()))
 
     def __str__(self) -> str:
         from .telling import tables

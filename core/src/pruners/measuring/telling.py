@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from attrs import frozen
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from .latency import WIDE, Latency
 from .results import Measurement, ModelFigures, RuntimeRow
 
+WIDEST = 10_000
+"""Columns of text, more than any table has."""
 CLOSE = 0.01
 """Outputs further apart than this part of the largest are pointed out."""
 
@@ -123,8 +127,34 @@ def tables(found: Measurement) -> list[Table]:
     return [_models(found), *([_rows(found)] if found.rows else [])]
 
 
-def _models(found: Measurement) -> Table:
-    wide: list[tuple[str, Callable[[ModelFigures], object]]] = [
+@frozen
+class Fitting:
+    """The table of models, with a column for each model where rows for them are too wide."""
+
+    found: Measurement
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = _models(self.found)
+        fits = Console(width=WIDEST).measure(table).maximum <= options.max_width
+        yield table if fits else _turned(self.found)
+
+
+def _turned(found: Measurement) -> Table:
+    """Return the table of models with a row for each figure."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("", overflow="fold")
+    for model in found.models:
+        table.add_column(Text(model.name), justify="right", overflow="fold")
+    for head, of in _shown(found):
+        table.add_row(head, *(Text(_number(of(model))) for model in found.models))
+    if any(model.note for model in found.models):
+        table.add_row("note", *(Text(model.note) for model in found.models))
+    return table
+
+
+def _shown(found: Measurement) -> list[tuple[str, Callable[[ModelFigures], object]]]:
+    """Return the figures that any model has."""
+    known: list[tuple[str, Callable[[ModelFigures], object]]] = [
         ("parameters", lambda model: model.parameters),
         ("non-zeros", lambda model: model.nonzeros),
         ("MACs", lambda model: model.macs),
@@ -135,11 +165,15 @@ def _models(found: Measurement) -> Table:
         ("parameters in memory, bytes", lambda model: model.memory.get("parameters")),
         ("accuracy", lambda model: None if model.accuracy is None else f"{model.accuracy:.4g}"),
     ]
-    shown = [(head, of) for head, of in wide if any(of(model) is not None for model in found.models)]
+    return [(head, of) for head, of in known if any(of(model) is not None for model in found.models)]
+
+
+def _models(found: Measurement) -> Table:
+    shown = _shown(found)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("model", overflow="fold")
     for head, _ in shown:
-        table.add_column(head, justify="right")
+        _add_figures(table, head)
     noted = any(model.note for model in found.models)
     if noted:
         table.add_column("note", overflow="fold")
@@ -162,7 +196,7 @@ def _rows(found: Measurement) -> Table:
     for head in ("runtime", "model"):
         table.add_column(head, overflow="fold")
     for head, _ in shown:
-        table.add_column(head, justify="right")
+        _add_figures(table, head)
     noted = any(row.note for row in found.rows)
     if noted:
         table.add_column("note", overflow="fold")
@@ -171,6 +205,12 @@ def _rows(found: Measurement) -> Table:
         cells = [row.runtime, row.model, *(_number(of(row)) for _, of in shown)]
         table.add_row(*(Text(cell) for cell in [*cells, *([row.note] if noted else [])]))
     return table
+
+
+def _add_figures(table: Table, head: str) -> None:
+    """Add a column whose figures and words are whole where the terminal is narrow."""
+    longest = max(map(len, head.split()))
+    table.add_column(head, justify="right", min_width=longest, overflow="fold")
 
 
 def _number(value: object) -> str:
