@@ -24,8 +24,8 @@ import click
 def demo(ctx: click.Context, channels: bool, seeds: int, epochs: int, output: str) -> None:
     """Train a small network on handwritten digits, dense and pruned, and compare.
 
-    Needs PyTorch, scikit-learn, matplotlib and Jinja2. Exit status 1 when a promise about the pruned network is
-    broken.
+    Needs PyTorch, scikit-learn, matplotlib and Jinja2. Exit status 1 when a promise about the pruned network
+    is broken.
     """
     from ..demo import run_demo
 
