@@ -19,7 +19,7 @@ from .selection.ranking import Ranking
 from .sharding.averaging import averaged, averaged_numbers
 from .sharding.boxes import Among
 from .sharding.ranks import among
-from .sharding.ways import Way, shape_of, shown, taken, way_of
+from .sharding.ways import ONE_BY_ONE, Way, shape_of, shown, taken, way_of
 from .specs import PrunerSpec, made_by
 from .structure.engine import Structure
 from .watching import WatchedView, Watching
@@ -125,7 +125,7 @@ class Scorer:
         Of a layer in pieces these are the scores of this rank's weights, or of all its channels.
         """
         way = way_of(self.opened, self.names, self.named.pruner, bool(self.named.needs - {"scales"}))
-        runs = [[name] for name in self.names] if way in ("rows", "layers") else [list(self.names)]
+        runs = [[name] for name in self.names] if way in ONE_BY_ONE else [list(self.names)]
         found = {name: each for run in runs for name, each in self._scores(run, way).items()}
         return {name: self._ranking(name, *found[name], (alive or {}).get(name)) for name in self.names}
 
@@ -207,7 +207,7 @@ class Scorer:
 
     def _averaged(self, found: dict[str, tuple[np.ndarray, bool]], way: Way) -> dict[str, Any]:
         """Return scores averaged over ranks; of pieces they were made from gradients that are."""
-        if way in ("rows", "layers"):
+        if way in ONE_BY_ONE:
             raise ScoreError(f"{self._who} looks at data: its spec must say so in needs")
         own = {name for name in found if way == "pieces" and self._among(name) is not None}
         wide = {

@@ -226,3 +226,15 @@ def test_pruners_that_record_the_model_are_refused(pruner):
     for error in on_ranks(4, lambda group: found_on(group, CUTS["rows"], asked)):
         assert isinstance(error, NeedsData)
         assert "score before it is sharded" in str(error)
+
+
+@pytest.mark.parametrize("pruner", ["level", "random", "random channels", "filter-norm"])
+def test_layers_cut_along_rows_stay_where_they_are(pruner):
+    whole = {"wide": RANDOM.standard_normal((512, 1024)).astype("float32")}
+    boxes = {"wide": even((512, 1024), 0, 2)}
+
+    def sent(group):
+        pruners.attach(ShardedModel.of(group, whole, boxes), rule(pruner))
+        return group.sent
+
+    assert max(all_well(on_ranks(2, sent))) < whole["wide"].nbytes / 8

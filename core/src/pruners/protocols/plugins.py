@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..selection.ranking import Ranking
 
 Unit = Literal["weight", "channel"]
-Reach = Literal["weight", "channel", "layer"]
-"""How much of its layer a score looks at: its own weight, its own output channel, or the whole layer."""
+Reach = Literal["shape", "weight", "channel", "layer"]
+"""How much of its layer a score looks at: no weight, its own, its own output channel, or the whole layer."""
 
 
 class Pruner(Protocol):
@@ -41,13 +41,14 @@ class Reaches(Protocol):
     Optional, for pruners that say how much of its layer a score looks at: nothing outside that changes it.
 
     Layers that lie in pieces on several ranks are then scored where they lie (``"weight"``), by whole rows
-    (``"channel"``), or one whole layer at a time (``"layer"``). Of other pruners every layer is put
-    together when it is read.
+    (``"channel"``), or one whole layer at a time: put together (``"layer"``), or as zeros of its shape where
+    only name, shape and position count (``"shape"``). Of other pruners every layer is put together when
+    it is read.
     """
 
     @property
     def reach(self) -> Reach:
-        """``"weight"``, ``"channel"`` or ``"layer"``; what the data says of it is beside the point."""
+        """``"shape"``, ``"weight"``, ``"channel"`` or ``"layer"``; what data say is beside the point."""
         ...
 
 

@@ -20,8 +20,7 @@ def on_rows(ranking: Ranking, multiple: int, lay: Laid) -> np.ndarray:
     if now is None or not now.shape:
         return lay(ranking)
     then = by_rows(now, multiple)
-    mask = lay(moved_ranking(ranking, then))
-    return mask if then is now else moved(mask, then, now)
+    return moved(lay(moved_ranking(ranking, then)), then, now)
 
 
 def rows_of(pattern: Pattern, ranking: Ranking) -> int:

@@ -13,8 +13,11 @@ def moved(array: np.ndarray, now: Among, then: Among) -> np.ndarray:
     """
     Return this rank's piece as it lies `then`, from what every rank holds `now`.
 
-    Values arrive bit for bit, of any type. Copies of a piece are sent by the rank that counts it.
+    Values arrive bit for bit, of any type. Copies of a piece are sent by the rank that counts it. Where
+    both are the same, nothing is sent or copied.
     """
+    if then is now:
+        return array
     peers, mine = now.peers, now.boxes[now.peers.rank]
     parts = []
     for box in then.boxes:

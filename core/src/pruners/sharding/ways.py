@@ -8,14 +8,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..protocols import Box, OpenModel, Peers, Pruner, Reaches, Sharded, Unit
+from ..protocols import Box, OpenModel, Peers, Pruner, Reach, Reaches, Sharded, Unit
 from .boxes import Among
 from .moving import by_rows, moved, piece, whole
 from .ranks import among, boxes_of
 
-Way = Literal["pieces", "rows", "layers", "assembled"]
-"""Pieces as they lie; whole rows of one layer at a time; one whole layer at a time; all put together
-when they are read."""
+Way = Literal["pieces", "rows", "layers", "shapes", "assembled"]
+"""Pieces as they lie; whole rows of one layer at a time; one whole layer at a time, or zeros of its shape;
+all put together when they are read."""
+
+ONE_BY_ONE = ("rows", "layers", "shapes")
+"""The ways in which layers are shown one at a time."""
+_WAYS: dict[Reach, Way] = {"shape": "shapes", "weight": "rows", "channel": "rows", "layer": "layers"}
 
 
 def way_of(opened: OpenModel, names: Sequence[str], pruner: Pruner, looks: bool) -> Way:
@@ -27,28 +31,30 @@ def way_of(opened: OpenModel, names: Sequence[str], pruner: Pruner, looks: bool)
         return "pieces"
     if looks or reach is None:
         return "assembled"
-    return "layers" if reach == "layer" else "rows"
+    return _WAYS.get(reach, "assembled")
 
 
 def shown(
     opened: OpenModel, peers: Peers | None, names: Sequence[str], way: Way
 ) -> AbstractContextManager[Any]:
-    """Return a context in which views show layers as `way` says: by rows or as layers it is one at a time."""
-    if way not in ("rows", "layers") or not isinstance(opened, Sharded):
+    """Return a context in which views show layers as `way` says; it is one layer where they go one by one."""
+    if way not in ONE_BY_ONE or not isinstance(opened, Sharded):
         return nullcontext()
     (name,) = names
     lying = among(opened, peers, name)
     if lying is None:
         return nullcontext()
-    here = opened.read(name)
-    array = whole(here, lying) if way == "layers" else moved(here, lying, by_rows(lying, 1))
-    return opened.showing({name: array})
+    here, rows = opened.read(name), by_rows(lying, 1)
+    if way == "rows":
+        return nullcontext() if rows is lying else opened.showing({name: moved(here, lying, rows)})
+    zeros = np.zeros(lying.shape, here.dtype) if way == "shapes" else None
+    return opened.showing({name: whole(here, lying) if zeros is None else zeros})
 
 
 def shape_of(opened: OpenModel, peers: Peers | None, name: str, way: Way) -> tuple[int, ...]:
     """Return the shape in which a layer is shown."""
     lying = among(opened, peers, name)
-    if lying is None or way in ("layers", "assembled"):
+    if lying is None or way in ("layers", "shapes", "assembled"):
         return tuple(opened.layers[name].shape)
     return lying.box.shape if way == "pieces" else by_rows(lying, 1).box.shape
 

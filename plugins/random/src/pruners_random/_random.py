@@ -71,7 +71,7 @@ class Random:
         default="weight", validator=validators.in_(("weight", "channel"))
     )
 
-    reach: ClassVar[Literal["layer"]] = "layer"
+    reach: ClassVar[Literal["shape"]] = "shape"
 
     def scores(self, view: pruners.View) -> Mapping[str, np.ndarray]:
         """Return uniform float32 numbers in [0, 1): one per weight, or one per output channel."""

@@ -182,6 +182,12 @@ class FarSighted(Channels):
         return _by_their_sum(view, super().scores(view))
 
 
+@frozen
+class Blind(Smallest):
+    __doc__ = Smallest.__doc__
+    reach: str = field(default="shape", init=False)
+
+
 def _by_their_sum(view: Any, scores: Mapping[str, Any]) -> dict[str, Any]:
     wide = {name: view.ops.astype(each, view.ops.float64) for name, each in scores.items()}
     return {name: each / (1 + float(view.ops.sum(each))) for name, each in wide.items()}
@@ -212,3 +218,6 @@ BAD_CHANNELS = {
     "check_masks_are_the_same_on_every_backend": NumpyChannels,
 }
 """More of those that score channels."""
+
+MORE = (BAD_CHANNELS, {"check_a_declared_reach_is_true": Blind})
+"""Others that break a promise of which there is an example above."""

@@ -45,7 +45,11 @@ BAD = {
 ACCEPTED = [(kind, factory) for kind, factories in GOOD.items() for factory in factories]
 REJECTED = [
     (kind, check, factory)
-    for kind, table in (*BAD.items(), ("pruner", bad_pruners.BAD_CHANNELS))
+    for kind, table in (
+        *BAD.items(),
+        ("pruner", bad_pruners.BAD_CHANNELS),
+        ("pruner", bad_pruners.BAD_SHAPES),
+    )
     for check, factory in table.items()
 ]
 

@@ -23,7 +23,7 @@ from ..subject import PatternCase, PrunerCase
 from ..synthetic import SyntheticView, plain, view_of
 
 _RANKS = 3
-_REACHES = ("weight", "channel", "layer")
+_REACHES = ("shape", "weight", "channel", "layer")
 
 
 def check_a_declared_reach_is_true(case: PrunerCase) -> None:
@@ -31,7 +31,7 @@ def check_a_declared_reach_is_true(case: PrunerCase) -> None:
     Scored piece by piece, layers get the scores they get whole, as far as `reach` says, bit for bit.
 
     With reach ``"weight"`` a piece is any part of a layer, with ``"channel"`` some of its rows, with
-    ``"layer"`` the layer without the others.
+    ``"layer"`` the layer without the others, and with ``"shape"`` zeros of its shape.
 
     On failure: declare what a score really looks at; ``"layer"`` where it compares with the mean or
     the largest of its layer, and no `reach` where it looks at other layers.
@@ -51,7 +51,7 @@ def check_a_declared_reach_is_true(case: PrunerCase) -> None:
         whole = {name: plain(each).copy() for name, each in pruner.scores(view).items()}
         for name, weight in weights.items():
             for cut in _cuts(weight, reach):
-                found = plain(pruner.scores(_piece(view, name, cut))[name])
+                found = plain(pruner.scores(_piece(view, name, cut, reach))[name])
                 expected = whole[name][cut[:1] if channels else cut]
                 same = np.array_equal(found, expected)
                 assert same, (
@@ -63,7 +63,7 @@ def check_a_declared_reach_is_true(case: PrunerCase) -> None:
 
 def _cuts(weight: np.ndarray, reach: str) -> list[tuple[slice, ...]]:
     """Return the parts of a layer in which it is scored."""
-    if reach == "layer":
+    if reach in ("layer", "shape"):
         return [()]
     axes = range(weight.ndim if reach == "weight" else min(weight.ndim, 1))
     found = []
@@ -74,9 +74,10 @@ def _cuts(weight: np.ndarray, reach: str) -> list[tuple[slice, ...]]:
     return found
 
 
-def _piece(view: SyntheticView, name: str, cut: tuple[slice, ...]) -> SyntheticView:
+def _piece(view: SyntheticView, name: str, cut: tuple[slice, ...], reach: str) -> SyntheticView:
     """Return the view of a part of one layer, with what the whole view prepared and the same gradients."""
-    weights = {name: view.weights[name][cut]}
+    weight = view.weights[name][cut]
+    weights = {name: np.zeros_like(weight) if reach == "shape" else weight}
     slopes = {name: view.gradients()[name][cut]}
     return evolve(view, weights=weights, given=Example(weights, 0.0, weights, gradients=slopes))
 
