@@ -45,11 +45,7 @@ BAD = {
 ACCEPTED = [(kind, factory) for kind, factories in GOOD.items() for factory in factories]
 REJECTED = [
     (kind, check, factory)
-    for kind, table in (
-        *BAD.items(),
-        ("pruner", bad_pruners.BAD_CHANNELS),
-        ("pruner", bad_pruners.BAD_SHAPES),
-    )
+    for kind, table in (*BAD.items(), *(("pruner", more) for more in bad_pruners.MORE))
     for check, factory in table.items()
 ]
 
