@@ -22,6 +22,16 @@ def parse_shapes(
     return shapes
 
 
+shape_option = click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    callback=parse_shapes,
+    help="Shape of an input of random numbers, as 1,3,32,32; may be given again.",
+)
+"""The option of every command that runs a model."""
+
+
 def example_inputs(reference: str | None, shapes: tuple[tuple[int, ...], ...], model: Any) -> Any:
     """
     Return what the function `reference` gives, or normal random numbers of `shapes` as positional inputs.

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..errors import PrunersError
-from ._inputs import example_inputs, parse_shapes
+from ._inputs import example_inputs, shape_option
 
 
 @click.command()
@@ -16,13 +16,7 @@ from ._inputs import example_inputs, parse_shapes
 @click.option("--to", default="onnx", show_default=True, help="A file format, or a runtime that converts.")
 @click.option("--output", required=True, type=click.Path(dir_okay=False), help="The file to write.")
 @click.option("--inputs", help='"module:function" that returns what the model is called with.')
-@click.option(
-    "--shape",
-    "shapes",
-    multiple=True,
-    callback=parse_shapes,
-    help="Shape of an input of random numbers, as 1,3,32,32; may be given again.",
-)
+@shape_option
 @click.option("--dense", help="The model to compare with, as MODEL; left out, MODEL without its zeros.")
 @click.option(
     "--data", help='"module:function" that returns batches to calibrate on, where numbers are rounded.'

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ._inputs import example_inputs, parse_shapes
+from ._inputs import example_inputs, shape_option
 
 
 def _names(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...] | None:
@@ -23,13 +23,7 @@ def _names(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str
     help="Where to run, with commas between: torch,onnxruntime,openvino. By default the models' framework.",
 )
 @click.option("--inputs", help='"module:function" that returns the example inputs.')
-@click.option(
-    "--shape",
-    "shapes",
-    multiple=True,
-    callback=parse_shapes,
-    help="Shape of an input of random numbers, as 1,3,32,32; may be given again.",
-)
+@shape_option
 @click.option("--evaluate", help='"module:function" that takes a model and returns a number.')
 @click.option("--data", help='"module:function" that returns batches of inputs to calibrate int8 on.')
 @click.option("--rounds", type=click.IntRange(min=1), default=20, show_default=True, help="Timed runs.")
