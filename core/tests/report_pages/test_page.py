@@ -223,7 +223,8 @@ def test_files_there_are_replaced_only_when_all_is_made(tmp_path):
         ({"exported": [{"ran": []}]}, pruners.OptionError, "exported: not what Exported.to_dict"),
         ({"sensitivities": {}}, pruners.OptionError, "sensitivities: not what .* lacks 'layers'"),
         ({"session": {}}, pruners.StateError, "not the state of a pruning session"),
-        ({"layers": "no.such"}, pruners.RuleError, "no.such"),
+        ({"layers": "no.such"}, pruners.OptionError, r"layers: .*no\.such"),
+        ({"dense": {"other": np.ones((2, 2))}}, pruners.OptionError, r"dense: none of its layers \(other"),
         ({"scores": {"fc.weight": np.zeros(3)}, "layers": "fc"}, pruners.OptionError, "have shape .3,."),
     ],
 )

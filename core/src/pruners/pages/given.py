@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from attrs import frozen
 
-from ..errors import OptionError, StateError
+from ..errors import OptionError, RuleError, StateError
 from ..opening import open_model
 from ..protocols import OpenModel
 from ..records import Record
@@ -97,7 +97,7 @@ def gather(
         opened = open_model(model)
         known = None if session is None else _saved(session, opened)
         report = session_report(opened, {} if known is None else known.masks, {})
-    before = None if dense is None else open_model(dense)
+    before = None if dense is None else _before(dense, opened)
     chosen, found = _choose(opened, report, layers)
     return Given(
         opened=opened,
@@ -113,6 +113,16 @@ def gather(
         chosen=chosen,
         found=found,
     )
+
+
+def _before(dense: Any, opened: OpenModel) -> OpenModel:
+    before = open_model(dense)
+    if not before.layers.keys() & opened.layers.keys():
+        raise OptionError(
+            f"dense: none of its layers ({', '.join(list(before.layers)[:3])}, ...) is in the model "
+            f"({', '.join(list(opened.layers)[:3])}, ...); give the network as it was before pruning"
+        )
+    return before
 
 
 @contextmanager
@@ -174,7 +184,11 @@ def _choose(
         names = [row.name for row in report.rows if row.zeros or row.masked]
         most = CHOSEN
     else:
-        (names,) = assign([Rule(layers if isinstance(layers, str) else tuple(layers))], opened.layers)
+        wanted = Rule(layers if isinstance(layers, str) else tuple(layers))
+        try:
+            (names,) = assign([wanted], opened.layers)
+        except RuleError as error:
+            raise OptionError(f"layers: {error}") from error
         most = MOST
     if len(names) <= most:
         return tuple(names), len(names)
