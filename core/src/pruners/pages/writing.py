@@ -97,8 +97,8 @@ def page(
     OptionError
         If `path` is not the name of an HTML file in a folder that is there, or something given is not
         what it should be.
-    NoBackend, OptionError, StateError
-        If the model, the layers or the session's state are not usable.
+    NoBackend, StateError
+        If the model or the session's state are not usable.
 
     Notes
     -----
