@@ -69,6 +69,16 @@ def test_refusals(path, tmp_path):
         running([np.ones((1, 3))] * 2)
 
 
+def test_types_without_kernels_are_refused_with_what_to_do(tmp_path):
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["": 21]>'
+        "product (bfloat16[2,2] x, bfloat16[2,2] y) => (bfloat16[2,2] z) { z = Gemm(x, y) }"
+    )
+    (tmp_path / "narrow.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(pruners.ExportError, match=r"Gemm.*try the model in float32"):
+        pruners.runtime("onnxruntime").open(tmp_path / "narrow.onnx", threads=1)
+
+
 def test_statistics_of_use_are_switched_off_and_the_environment_is_as_it_was(path, tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()

@@ -98,4 +98,8 @@ class Session:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    """Return an error in one line, with what to do where an operation has no kernel."""
+    told = " ".join(f"{type(error).__name__}: {error}".split())
+    if type(error).__name__ != "NotImplemented":
+        return told
+    return f"{told}. It lacks this operation, or has it for other number types: try the model in float32"
