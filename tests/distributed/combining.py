@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import torch.distributed as group
 from attrs import frozen
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 import pruners
 
@@ -118,7 +121,7 @@ def train(model: nn.Module, combination: Combination, **given: Any) -> dict[str,
             grown = (here.astype(np.float32) + cut(held, name, added)).astype(here.dtype)
             held.write({name: grown})
         pruning.step()
-        for name, mask in masks(model, pruning).items():
+        for name, mask in masks(held, pruning).items():
             found[f"{combination.name}|{step}|{name}"] = np.packbits(mask)
             assert not held.read(name)[~held.host(pruning._masks[name])].any()
     found[f"{combination.name}|log"] = np.array([[each.step, each.sparsity] for each in pruning.log])
@@ -176,9 +179,31 @@ def on_other_pieces(folder: Path) -> dict[str, np.ndarray]:
         ways += [networks.both, networks.hybrid]
     found = {}
     for way in ways:
-        some = [each for index, each in enumerate(combinations()) if index % 8 == 0 or "nm" in each.name]
+        some = [each for index, each in enumerate(combinations()) if index % 9 == 0 or _is_cut_by_rows(each)]
         found |= {f"{way.__name__}/{key}": value for key, value in run(way(), "all", iter(some)).items()}
     return found
+
+
+def _is_cut_by_rows(combination: Combination) -> bool:
+    """Return whether a pattern's groups lie along one axis or the other."""
+    return combination.name.startswith("level") and "nm" in combination.name
+
+
+def scales_of_batch_norms() -> None:
+    """Read off a recorded pass: the same on copies as in one process, refused on pieces."""
+    from torch.distributed.fsdp import fully_shard
+
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 2, 1))
+    nn.init.uniform_(network[1].weight)
+    rule = pruners.Rule("0.weight", pruner="bn-scale", sparsity=0.5)
+    given = {"example_inputs": (batches()[0][0],)}
+    alone = pruners.attach(copy.deepcopy(network), rule, distributed=False, **given).masks["0.weight"]
+    wrapped = DistributedDataParallel(copy.deepcopy(network))
+    assert torch.equal(pruners.attach(wrapped, rule, **given).masks["0.weight"], alone)
+    assert not alone.all()
+    with pytest.raises(pruners.NeedsData, match=r"'bn-scale' needs scales.*score before it is sharded"):
+        pruners.attach(fully_shard(network), rule, **given)
 
 
 def refusals() -> None:
@@ -201,4 +226,5 @@ def everything(folder: Path) -> dict[str, np.ndarray]:
     found |= {f"pieces/{key}": value for key, value in on_pieces(folder).items()}
     if group.get_world_size() > 1:
         refusals()
+        scales_of_batch_norms()
     return found | on_other_pieces(folder)

@@ -16,7 +16,7 @@ Found = dict[str, np.ndarray]
 
 
 def launch(
-    scene: Callable[..., object], ranks: int, folder: Path, *, seconds: float = 400, dies: int | None = None
+    scene: Callable[..., object], ranks: int, folder: Path, *, seconds: float = 900, dies: int | None = None
 ) -> list[Found]:
     """
     Run a scene on so many ranks; return what each of them returned, in the order of ranks.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as group
+from pruners_torch._backend import TorchModel
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
@@ -121,8 +122,8 @@ def hybrid() -> nn.Module:
 
 
 def opened(model: nn.Module) -> Any:
-    """Return the model opened."""
-    return backend_for(model).open(model)
+    """Return the model opened; what is open already as it is."""
+    return model if isinstance(model, TorchModel) else backend_for(model).open(model)
 
 
 def put(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
@@ -171,10 +172,11 @@ def canonical(model: nn.Module, name: str, tensor: Tensor) -> np.ndarray:
 def weights(model: nn.Module) -> dict[str, np.ndarray]:
     """Return every layer whole, as bytes that can be stored; all ranks call this."""
     held = opened(model)
-    return {name: joined(model, name, held.read(name).copy()).view(np.uint8) for name in held.layers}
+    return {name: joined(held, name, held.read(name).copy()).view(np.uint8) for name in held.layers}
 
 
 def masks(model: nn.Module, pruning: Any) -> dict[str, np.ndarray]:
     """Return every mask whole; all ranks call this."""
-    found = pruning.masks
-    return {name: joined(model, name, canonical(model, name, mask)) for name, mask in found.items()}
+    held = opened(model)
+    found = {name: canonical(held, name, mask) for name, mask in pruning.masks.items()}
+    return {name: joined(held, name, mask) for name, mask in found.items()}

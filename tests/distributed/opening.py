@@ -45,6 +45,7 @@ def everything(folder: Path) -> None:
     gradients_are_means(networks.one_group())
     unequal_data_is_noticed()
     layers_that_are_no_blocks_are_refused()
+    outputs_that_no_rank_has_whole_are_refused()
     writing_to_a_piece_is_refused()
 
 
@@ -173,6 +174,15 @@ def unequal_data_is_noticed() -> None:
     error, match = (OSError, "no such file") if rank == 1 else (pruners.RankError, "rank 1 could not read")
     with pytest.raises(error, match=match):
         list(held.view(PASSED, data=broken() if rank == 1 else batches(), loss=loss).activations())
+
+
+def outputs_that_no_rank_has_whole_are_refused() -> None:
+    """Tensor parallelism leaves each rank some outputs of a layer; what is cut along its inputs is whole."""
+    model = networks.split()
+    with pytest.raises(pruners.NeedsData, match=r"of the 12 outputs of 'dense\.weight'.*tensor parallelism"):
+        list(opened(model).view(["dense.weight"], data=batches(), loss=loss).activations())
+    rule = pruners.Rule("narrow", pruner="taylor", sparsity=0.5)
+    assert not pruners.attach(model, rule, data=batches(), loss=loss).masks["narrow.weight"].all()
 
 
 def layers_that_are_no_blocks_are_refused() -> None:

@@ -130,6 +130,10 @@ def _refusals() -> None:
         )
     for name, each in training.arrays().items():
         assert np.array_equal(each, before[name])
+    state = PruningState(training.pruning, training.model).state_dict()
+    state["masks"].pop("dense.weight")  # what is loaded into a session with fewer layers
+    with pytest.raises(pruners.StateError, match=r"no mask of layer 'dense\.weight': attach with the saved"):
+        PruningState(training.pruning, training.model).load_state_dict(state)
     copy = begun("copies")
     with pytest.raises(pruners.StateError, match=r"pruners_torch\.checkpoint"):
         copy.pruning.load_state_dict(training.pruning.state_dict())

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.distributed as group
 
-SECONDS = 60
+SECONDS = 120
 """How long a rank waits for another before it gives up."""
 
 

@@ -155,8 +155,11 @@ def _given(state: Mapping[str, Any], masks: Mapping[str, np.ndarray]) -> dict[st
     """Return masks that were read apart from a state, of the layers that it names."""
     for name in [*state["layers"], *masks]:
         if name not in masks or name not in state["layers"]:
-            where = "the masks" if name not in masks else "the state"
-            raise StateError(f"{where} lack layer {name!r}; give both parts of one session")
+            missing = "the state does not name" if name in masks else "there is no mask of"
+            raise StateError(
+                f"{missing} layer {name!r}: attach with the saved rules to resume, and give both parts of "
+                "one session"
+            )
         if masks[name].dtype != np.bool_:
             raise StateError(f"the mask of layer {name!r} is {masks[name].dtype}; give a bool array")
     return {name: np.array(masks[name]) for name in state["layers"]}

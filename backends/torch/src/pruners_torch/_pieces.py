@@ -40,7 +40,8 @@ class Layout:
 
     def boxes(self, shape: tuple[int, ...]) -> dict[int, Box]:
         """Return the piece of a tensor of this whole shape by rank, for the ranks of the mesh."""
-        places = zip(self.mesh.mesh.flatten().tolist(), np.ndindex(self.mesh.mesh.shape), strict=True)
+        mesh = self.mesh.mesh  # computed at each access
+        places = zip(mesh.flatten().tolist(), np.ndindex(mesh.shape), strict=True)
         return {rank: self._box(shape, place) for rank, place in places}
 
     def _box(self, shape: tuple[int, ...], place: tuple[int, ...]) -> Box:
