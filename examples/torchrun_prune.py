@@ -29,7 +29,7 @@ BATCH = 64
 def main(epochs: int, sharded: bool, backend: str) -> None:
     group.init_process_group(backend)
     train(epochs, sharded, backend)
-    gc.collect()  # what the model holds of the process group must go before the group does
+    gc.collect()  # while a DistributedDataParallel holds the group, gloo's threads outlive it
     group.barrier()
     group.destroy_process_group()
 
