@@ -1,4 +1,4 @@
-"""What the tests of every package need."""
+"""What the tests of core need."""
 
 from __future__ import annotations
 
