@@ -10,6 +10,17 @@ import pytest
 from conftest import GENERATED
 
 KINDS = {name: arguments[0] for name, arguments in GENERATED.items()}
+OPTIONAL = {
+    "pruner": {
+        "check_the_order_of_channels_does_not_matter",
+        "check_masks_are_the_same_on_every_backend",
+        "check_a_declared_reach_is_true",
+    },
+    "schedule": set(),
+    "pattern": {"check_masks_are_the_same_on_every_backend", "check_layers_can_be_cut_where_it_says"},
+    "backend": set(),
+}
+"""Checks that a new package of each kind may leave out: they ask for more than is installed, or promised."""
 ORDER = ("pruner", "schedule", "pattern", "backend")
 
 
@@ -66,8 +77,11 @@ def test_each_can_be_checked_outside_pytest(installed, written, name):
         )
     )
     assert [(each["kind"], each["name"], each["ok"]) for each in found] == [(KINDS[name], name, True)]
-    statuses = [record["status"] for record in found[0]["records"]]
-    assert statuses.count("passed") >= len(statuses) - 2
+    records = found[0]["records"]
+    assert {record["status"] for record in records} <= {"passed", "skipped"}
+    skipped = [record["check"] for record in records if record["status"] == "skipped"]
+    assert set(skipped) <= OPTIONAL[KINDS[name]], skipped
+    assert len(skipped) <= len(records) // 4
 
 
 def code_lines(path: Path) -> int:
