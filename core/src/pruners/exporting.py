@@ -16,7 +16,7 @@ from .export_work import Work, calibration, put_in_place, sizes
 from .exports import Exported
 from .measuring.machine import facts
 from .opening import opened_by
-from .options import integer
+from .options import at_least
 from .protocols import Exports
 from .registry import backend_for
 
@@ -95,7 +95,7 @@ def export(
     >>> made.ran[0].runtime, made.ran[0].error <= 1e-4
     ('torch-export', True)
     """
-    rounds, threads = _whole("measure", measure, 0), _whole("threads", threads, 1)
+    rounds, threads = at_least(0, "measure", measure), at_least(1, "threads", threads)
     _check_tolerance(tolerance)
     opened = _exports(model, example_inputs)
     aim = target(to, opened.formats)
@@ -172,10 +172,3 @@ def _reference(opened: Any, model: Any, dense: Any, example_inputs: Any) -> tupl
 
 def _machine(aim: Target) -> dict[str, Any]:
     return {**facts(()), "runtimes": {name: dict(runtime.describe()) for name, runtime in aim.runtimes}}
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    number = integer(value)
-    if not isinstance(number, int) or isinstance(number, bool) or number < least:
-        raise OptionError(f"{name} is {value!r}; give a whole number of at least {least}")
-    return number

@@ -28,6 +28,13 @@ def whole(least: int | None = None) -> Callable[[Any, Attribute[Any], Any], None
     return check
 
 
+def at_least(least: int, name: str, value: Any) -> int:
+    """Return an argument as an int; raise OptionError unless it is whole, and `least` or more."""
+    if not _is_whole(value) or value < least:
+        raise OptionError(f"{name} is {value!r}; give a whole number of at least {least}")
+    return int(value)
+
+
 def percent_hint(value: Any) -> str:
     """Return what to write for a number that was meant as a percentage, empty where it was not."""
     meant = type(value) in (int, float) and 1 < value < 100

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from .. import registry
-from ..errors import ExportError, OptionError
-from ..options import integer
+from ..errors import ExportError
+from ..options import at_least
 from ..progress import steps
 from ..protocols import Exports
 from .fresh import HOW, SUPPORTED
@@ -108,7 +108,7 @@ def measure(
     >>> [row.runtime for row in found.rows]
     ['torch', 'torch']
     """
-    rounds, threads = _at_least_one("rounds", rounds), _at_least_one("threads", threads)
+    rounds, threads = at_least(1, "rounds", rounds), at_least(1, "threads", threads)
     found = subjects(model, example_inputs)
     where = places(runtimes, found, example_inputs)
     pairs = [(subject, place) for subject in found for place in where]
@@ -122,13 +122,6 @@ def measure(
         rows = _rows(pairs, workshop, rounds, seed)
         batch = _batch(found[0], example_inputs) if where else None
     return _told(found, counts, rows, where, threads=threads, rounds=rounds, batch=batch)
-
-
-def _at_least_one(name: str, value: Any) -> int:
-    number = integer(value)
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise OptionError(f"{name} is {value!r}; give a whole number of at least 1")
-    return number
 
 
 def _counts(
